@@ -1,0 +1,217 @@
+"""Files that are complete or absent: atomic writes, hashes, locks, safe archives.
+
+Everything that kagglekit leaves on disk goes through here, so that Ctrl-C, kill -9 or a full disk at any moment leaves
+either the old content or the new, never half of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from kagglekit.errors import DataError, DiskError, StoreError
+
+__all__ = ["atomic", "atomic_folder", "disk_errors", "lock", "read_json", "sha256", "unzip", "write_json", "write_text"]
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn "disk full" and "not writable" into one clear line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise DiskError(
+                f"The disk that holds {path} is full; nothing was changed there.",
+                hint="Free some space and run the same command again: finished work is kept.",
+            ) from error
+        if error.errno in _NOT_WRITABLE:
+            raise DiskError(f"{path} cannot be written: {error.strerror}.", hint="Check its owner and mode.") from error
+        raise
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears at `path` only when it is whole.
+
+    The bytes go to a temporary name in the same folder, are flushed to disk, and renamed over `path` at the end.
+
+    Raises
+    ------
+    DiskError
+        The disk is full or the folder is not writable; `path` is as it was.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears at `path` only when it is whole; what was at `path` before is replaced."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    with atomic(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: sorted keys, two spaces, a final newline, so that diffs are small."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that kagglekit wrote.
+
+    Raises
+    ------
+    StoreError
+        The file is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path} is not valid JSON ({error}).", hint="It was damaged outside kagglekit.") from error
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex, read in constant memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def lock(path: Path, *, busy: str) -> Iterator[None]:
+    """Hold a lock file for as long as the block runs; the system frees it when the process dies, however it dies.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file; it is made when it is missing and stays.
+    busy : str
+        What to say when another process holds it.
+
+    Raises
+    ------
+    StoreError
+        Another process holds the lock.
+    """
+    import fcntl  # Kaggle and its competitors run Linux or macOS; importing here keeps the module readable elsewhere.
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(busy, hint="Wait for it to end, or end it, then run this again.") from error
+        yield
+
+
+def unzip(archive: Path, into: Path, *, most_bytes: int = 1 << 40) -> list[Path]:
+    """Extract a zip into a new folder, refusing everything that could write outside it.
+
+    Parameters
+    ----------
+    archive : Path
+        The zip file; every member's CRC is checked while it is read.
+    into : Path
+        An existing folder.
+    most_bytes : int
+        Refuse archives that unpack to more than this.
+
+    Returns
+    -------
+    list of Path
+        The extracted files.
+
+    Raises
+    ------
+    DataError
+        The archive is damaged, or a member has an absolute or climbing name, is a link, or comes twice.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = [m for m in zipped.infolist() if not m.is_dir()]
+            _check_members(archive, members, most_bytes)
+            return [_extract(zipped, member, into) for member in members]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise DataError(f"{archive.name} is not a sound zip file ({error}).", hint="Download it again.") from error
+
+
+def _check_members(archive: Path, members: list[zipfile.ZipInfo], most_bytes: int) -> None:
+    seen: set[str] = set()
+    for member in members:
+        name = PurePosixPath(member.filename)
+        is_link = stat.S_ISLNK(member.external_attr >> 16)
+        unsafe = name.is_absolute() or ".." in name.parts or "\\" in member.filename or "\0" in member.filename
+        if unsafe or is_link or str(name) in seen:
+            raise DataError(
+                f"{archive.name} holds a member that must not be extracted: {member.filename!r}.",
+                hint="Nothing was written. Look at the archive before you trust its source.",
+            )
+        seen.add(str(name))
+    total = sum(m.file_size for m in members)
+    if total > most_bytes:
+        raise DataError(f"{archive.name} would unpack to {total:,} bytes, more than the {most_bytes:,} allowed.")
+
+
+def _extract(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> Path:
+    target = into / PurePosixPath(member.filename)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipped.open(member) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+    return target
+
+
+def _umask() -> int:
+    # There is no call that only reads the mask; mkstemp ignores it and makes files that only the owner can read.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is durable only when its folder has reached the disk (rename(2), "NOTES").
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
