@@ -164,7 +164,9 @@ class Folds:
         if self.groups is not None and self.scheme != "time":
             spread = numbers.groupby(self.groups.reindex(numbers.index)).nunique()
             if (spread > 1).any():
-                raise FoldsError(f"A group may lie in one fold only; these do not: {preview(spread[spread > 1].index)}.")
+                raise FoldsError(
+                    f"A group may lie in one fold only; these do not: {preview(spread[spread > 1].index)}."
+                )
 
     @property
     def n(self) -> int:
@@ -254,9 +256,9 @@ class Predictions:
         for what, have, want in (("id", self.ids, ids), ("column", self.frame.columns, pd.Index(columns))):
             missing, extra = want.difference(have), have.difference(want)
             if len(missing) or len(extra):
-                parts = [f"missing {preview(missing)}"] * bool(len(missing)) + [f"not expected {preview(extra)}"] * bool(
-                    len(extra)
-                )
+                parts = [f"missing {preview(missing)}"] * bool(len(missing)) + [
+                    f"not expected {preview(extra)}"
+                ] * bool(len(extra))
                 raise PredictionsError(f"Predictions must hold the expected {what}s; {'; '.join(parts)}.")
         return self.frame.loc[ids, list(columns)]
 
@@ -322,7 +324,9 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(RunKind):
-            raise StoreError(f"Run {self.name}: kind '{self.kind}' is unknown.", hint=nearest(self.kind, get_args(RunKind)))
+            raise StoreError(
+                f"Run {self.name}: kind '{self.kind}' is unknown.", hint=nearest(self.kind, get_args(RunKind))
+            )
         if not self.scores or not all(math.isfinite(s) for s in self.scores):
             raise StoreError(f"Run {self.name}: every fold needs a finite score, got {list(self.scores)}.")
         if self.oof.columns != self.test.columns:

@@ -21,7 +21,17 @@ from typing import Any, BinaryIO
 
 from kagglekit.errors import DataError, DiskError, StoreError
 
-__all__ = ["atomic", "atomic_folder", "disk_errors", "lock", "read_json", "sha256", "unzip", "write_json", "write_text"]
+__all__ = [
+    "atomic",
+    "atomic_folder",
+    "disk_errors",
+    "lock",
+    "read_json",
+    "sha256",
+    "unzip",
+    "write_json",
+    "write_text",
+]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}

@@ -18,6 +18,9 @@ class Task(Protocol):
     def advance(self, steps: float = 1.0) -> None:
         """Say that this many more steps are done."""
 
+    def note(self, text: str) -> None:
+        """Show a few words beside the bar, such as a forecast; they replace the last ones."""
+
 
 class Progress(Protocol):
     """Somewhere to report to."""
@@ -31,6 +34,9 @@ class Progress(Protocol):
 
 class _NoTask:
     def advance(self, steps: float = 1.0) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 

@@ -1,0 +1,58 @@
+# Two commands are enough on a fresh machine: `make submit COMP=paddy` and `make test`. Both set everything up first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMP ?= paddy
+READY := $(VENV)/.ready
+
+.PHONY: setup submit test check format lint types layers constraints clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make submit COMP=paddy   download, train, blend and submit (practice arena without Kaggle credentials)"
+	@echo "make test                all tests, offline"
+	@echo "make check               format, lint, types, layers, tests: what CI runs"
+	@echo "make format              put the code in its format"
+	@echo "make constraints         pin the newest versions that work together"
+
+setup: $(READY)
+
+# pip installs only uv; uv then installs everything, pinned, in about half a minute.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]' --group dev
+	@touch $@
+
+submit: $(READY)
+	$(BIN)/kagglekit submit $(COMP)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint types layers test
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+# torchvision is built for one torch release: the two are held together by hand.
+constraints:
+	printf 'torch==2.14.1\ntorchvision==0.29.1\n' > $(VENV)/held.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
+	  --constraint $(VENV)/held.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o constraints.txt
+	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,173 @@
+"""The facts of a new competition: what the host says, and for the rest a guess from the files, said aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from kagglekit.arena.hosted import USAGE, read_table
+from kagglekit.contracts import Competition, Form, Label, Task
+from kagglekit.errors import DataError, preview
+from kagglekit.metrics import get_metric
+
+__all__ = ["Given", "columns_of", "find_sample", "guess_competition"]
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+_USUAL_SAMPLES = ("sample_submission.csv", "gender_submission.csv")
+_MOST_ORDERED_VALUES = 20
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the host said about the task; None where it is to be guessed."""
+
+    metric: str | None = None
+    task: Task | None = None
+    form: Form | None = None
+    classes: Sequence[Label] | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+@dataclass
+class _Guess:
+    given: Given
+    notes: list[str] = field(default_factory=list)
+
+    def metric(self, target: pd.Series) -> str:
+        if self.given.metric is not None:
+            return get_metric(self.given.metric).name
+        name, reason = _metric_for(target)
+        self.notes.append(f"No metric was given; {name} was chosen because {reason}.")
+        return name
+
+    def task(self, metric: str, names: Iterable[str]) -> Task:
+        if self.given.task is not None:
+            return self.given.task
+        kind = "regression" if get_metric(metric).needs == "values" else "classification"
+        has_images = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
+        return cast(Task, f"image-{kind}" if has_images else kind)
+
+    def form(self, metric: str, sample: pd.DataFrame) -> Form:
+        if self.given.form is not None:
+            return self.given.form
+        needs = get_metric(metric).needs
+        if needs == "positive" and sample.shape[1] == 2:
+            return "probability"
+        forms = {"labels": "label", "values": "value", "ranking": "ranking"}
+        return cast(Form, forms.get(needs, "probabilities"))
+
+
+def columns_of(solution: pd.DataFrame) -> tuple[str, str]:
+    """Names of the id and the target column of a solution.
+
+    Raises
+    ------
+    DataError
+        There are other columns than id, target and Usage.
+    """
+    columns = [str(c) for c in solution.columns if c != USAGE]
+    if len(columns) != 2:
+        raise DataError(
+            f"solution.csv needs the columns id, target and {USAGE}, got {list(solution.columns)}.",
+            hint="Name the first two as in train.csv; other columns may not be there.",
+        )
+    return columns[0], columns[1]
+
+
+def find_sample(folder: Path, names: Sequence[str], solution: pd.DataFrame) -> str:
+    """Name of the sample submission: a usual name, else any CSV with exactly the solution's columns.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
+    for usual in _USUAL_SAMPLES:
+        if usual in names:
+            return usual
+    wanted = list(columns_of(solution))
+    for name in names:
+        if name.endswith(".csv") and header(folder / name) == wanted:
+            return name
+    raise DataError(
+        f"The folder needs a sample submission with the columns {wanted}; no CSV has these.",
+        hint="Add sample_submission.csv with every test id once.",
+    )
+
+
+def header(path: Path) -> list[str]:
+    """Column names of a CSV."""
+    try:
+        return [str(c) for c in pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns]
+    except (ValueError, UnicodeError):
+        return []
+
+
+def guess_competition(
+    slug: str, given: Given, solution: pd.DataFrame, sample: pd.DataFrame, folder: Path, names: Sequence[str]
+) -> tuple[Competition, list[str]]:
+    """The facts, and one sentence for each that was guessed.
+
+    Raises
+    ------
+    ConfigError
+        What was given contradicts itself.
+    DataError
+        The training table cannot be read.
+    """
+    id_column, target = columns_of(solution)
+    guess = _Guess(given)
+    metric = guess.metric(solution[target])
+    task = guess.task(metric, names)
+    classes = given.classes
+    if classes is None:
+        classes = _classes(solution[target], train_target(folder, target)) if task.endswith("classification") else ()
+    competition = Competition(
+        slug=slug,
+        task=task,
+        metric=metric,
+        id=id_column,
+        target=target,
+        classes=tuple(classes),
+        group=given.group,
+        time=given.time,
+        form=guess.form(metric, sample),
+    )
+    return competition, guess.notes
+
+
+def train_target(folder: Path, target: str) -> pd.Series | None:
+    """The target column of train.csv; None when there is no such file or column."""
+    path = folder / "train.csv"
+    if not path.is_file() or target not in header(path):
+        return None
+    return read_table(path, [target])[target].dropna()
+
+
+def _metric_for(target: pd.Series) -> tuple[str, str]:
+    distinct = target.nunique()
+    if pd.api.types.is_bool_dtype(target) or not pd.api.types.is_numeric_dtype(target):
+        return "accuracy", f"'{target.name}' holds labels"
+    if pd.api.types.is_float_dtype(target):
+        return "rmse", f"'{target.name}' holds numbers"
+    if distinct <= _MOST_ORDERED_VALUES:
+        return "accuracy", f"'{target.name}' holds {distinct} distinct whole numbers"
+    return "rmse", f"'{target.name}' holds {distinct} distinct whole numbers, more than {_MOST_ORDERED_VALUES}"
+
+
+def _classes(*targets: pd.Series | None) -> list[Label]:
+    found = {label for target in targets if target is not None for label in target.unique().tolist()}
+    kinds = {type(label) for label in found}
+    if kinds <= {int} or kinds <= {str}:
+        return sorted(found)
+    if kinds <= {bool}:
+        return sorted(str(label) for label in found)
+    raise DataError(
+        f"Class labels must be all words or all whole numbers, got {preview(sorted(found, key=str))}.",
+        hint="Write them alike in train.csv and solution.csv.",
+    )

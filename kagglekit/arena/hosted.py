@@ -1,0 +1,238 @@
+"""A hosted competition as it lies in the arena's home: its facts, its files, and apart from them its solution."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kagglekit.contracts import Competition
+from kagglekit.errors import CompetitionNotFound, DataError, nearest
+from kagglekit.files import read_json
+
+__all__ = ["Baseline", "Hosted", "HostedFile", "competition_folder", "hosted", "is_hosted", "open_hosted", "read_table"]
+
+FACTS = "competition.json"
+FILES = "files"
+SOLUTION = "solution.csv"
+USAGE = "Usage"
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+# A label may be the word "NA" or "None": only an empty cell, or NaN itself, is a missing value.
+_MISSING = ["", "nan", "NaN"]
+
+
+@dataclass(frozen=True)
+class HostedFile:
+    """A file that a competitor may download; `name` is relative, with forward slashes."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple answer on the leaderboard, so that a first score has company."""
+
+    team: str
+    public: float
+    private: float
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """One competition of the arena.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `competition.json`, `files/` and `solution.csv`.
+    competition : Competition
+        The facts that grading needs.
+    title, description : str
+    daily_limit : int
+        Submissions a team has each UTC day.
+    synthetic : bool
+        Whether code made the data; pages then say so.
+    sample : str
+        Name of the sample submission among the files.
+    files : tuple of HostedFile
+        Everything that may be downloaded. What is not listed here cannot be asked for.
+    baselines : tuple of Baseline
+    fingerprint : str
+        Of the files, the solution and the rules of grading: scores compare only where it is equal.
+    created : str
+        UTC, ISO 8601.
+    deadline : str or None
+        UTC, ISO 8601; private scores are shown after it. None: never.
+    notes : tuple of str
+        What `hosting.create` guessed.
+    """
+
+    folder: Path
+    competition: Competition
+    title: str
+    description: str
+    daily_limit: int
+    synthetic: bool
+    sample: str
+    files: tuple[HostedFile, ...]
+    baselines: tuple[Baseline, ...]
+    fingerprint: str
+    created: str
+    deadline: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def slug(self) -> str:
+        return self.competition.slug
+
+    @property
+    def metric(self) -> str:
+        return self.competition.metric
+
+    @property
+    def files_folder(self) -> Path:
+        return self.folder / FILES
+
+    def file(self, name: str) -> Path | None:
+        """The path of a listed file; None for every other name, however it is spelled."""
+        return self.files_folder / name if any(f.name == name for f in self.files) else None
+
+    def sample_frame(self) -> pd.DataFrame:
+        return read_table(self.files_folder / self.sample)
+
+    def solution_frame(self) -> pd.DataFrame:
+        """Columns id, target and Usage."""
+        return read_table(self.folder / SOLUTION)
+
+    def is_over(self, now: datetime) -> bool:
+        return self.deadline is not None and now >= datetime.fromisoformat(self.deadline)
+
+
+def competition_folder(home: Path, slug: str) -> Path:
+    """Where a competition lies, or would lie.
+
+    Raises
+    ------
+    CompetitionNotFound
+        The slug holds anything but lower-case letters, digits and hyphens, so it names no competition.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise CompetitionNotFound(f"'{slug[:80]}' is not a competition's name: letters a-z, digits and hyphens only.")
+    return home / "competitions" / slug
+
+
+def is_hosted(home: Path, slug: str) -> bool:
+    """Whether the arena hosts a competition of this name."""
+    return slug in _names(home)
+
+
+def open_hosted(home: Path, slug: str) -> Hosted:
+    """Read a hosted competition.
+
+    Raises
+    ------
+    CompetitionNotFound
+        There is none of this name; the hint names the nearest.
+    """
+    folder = competition_folder(home, slug)
+    if not (folder / FACTS).is_file():
+        raise CompetitionNotFound(f"The arena hosts no competition '{slug}'.", hint=nearest(slug, _names(home)))
+    return _from_json(folder, read_json(folder / FACTS))
+
+
+def hosted(home: Path) -> list[Hosted]:
+    """All hosted competitions, by slug."""
+    return [open_hosted(home, name) for name in _names(home)]
+
+
+def to_json(made: Hosted) -> dict[str, Any]:
+    """What `competition.json` holds."""
+    facts = made.competition
+    return {
+        "slug": facts.slug,
+        "task": facts.task,
+        "metric": facts.metric,
+        "form": facts.form,
+        "id": facts.id,
+        "target": facts.target,
+        "classes": list(facts.classes),
+        "group": facts.group,
+        "time": facts.time,
+        "title": made.title,
+        "description": made.description,
+        "daily_limit": made.daily_limit,
+        "synthetic": made.synthetic,
+        "sample": made.sample,
+        "files": [{"name": f.name, "bytes": f.bytes} for f in made.files],
+        "baselines": [{"team": b.team, "public": b.public, "private": _number(b.private)} for b in made.baselines],
+        "fingerprint": made.fingerprint,
+        "created": made.created,
+        "deadline": made.deadline,
+        "notes": list(made.notes),
+    }
+
+
+def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
+    facts = Competition(
+        classes=tuple(stored["classes"]),
+        **{k: stored[k] for k in ("slug", "task", "metric", "form", "id", "target", "group", "time")},
+    )
+    return Hosted(
+        folder=folder,
+        competition=facts,
+        files=tuple(HostedFile(f["name"], f["bytes"]) for f in stored["files"]),
+        baselines=tuple(
+            Baseline(b["team"], b["public"], math.nan if b["private"] is None else b["private"])
+            for b in stored["baselines"]
+        ),
+        notes=tuple(stored["notes"]),
+        **{
+            k: stored[k]
+            for k in (
+                "title",
+                "description",
+                "daily_limit",
+                "synthetic",
+                "sample",
+                "fingerprint",
+                "created",
+                "deadline",
+            )
+        },
+    )
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a CSV whose labels may be words like "NA".
+
+    Raises
+    ------
+    DataError
+        The file is not a CSV table in UTF-8.
+    """
+    try:
+        return pd.read_csv(
+            path, usecols=columns, keep_default_na=False, na_values=_MISSING, encoding="utf-8-sig", low_memory=False
+        )
+    except (ValueError, UnicodeError) as error:
+        # pandas' own EmptyDataError and ParserError are ValueErrors.
+        raise DataError(f"{path.name} is not a CSV table in UTF-8: {str(error).strip().splitlines()[0]}.") from error
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(p.parent.name for p in (home / "competitions").glob(f"[!.]*/{FACTS}"))
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,301 @@
+"""Hosting: take a folder with a competition's files and its solution, check it, and register it with the arena."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from kagglekit.arena.baselines import baselines_for
+from kagglekit.arena.database import stamp
+from kagglekit.arena.facts import Given, columns_of, find_sample, guess_competition, header, train_target
+from kagglekit.arena.hosted import (
+    FACTS,
+    FILES,
+    SOLUTION,
+    USAGE,
+    Hosted,
+    HostedFile,
+    competition_folder,
+    hosted,
+    is_hosted,
+    now_utc,
+    open_hosted,
+    read_table,
+    to_json,
+)
+from kagglekit.contracts import Competition, Form, Label, Task
+from kagglekit.errors import CompetitionNotFound, DataError, UsageError, preview
+from kagglekit.files import atomic_folder, sha256, write_json
+from kagglekit.progress import Progress, Silent
+
+__all__ = ["DAILY_LIMIT", "create", "hosted", "is_hosted", "open_hosted"]
+
+#: Kaggle's usual number of submissions a day.
+DAILY_LIMIT = 5
+
+_PUBLIC_SHARE = 0.3
+_USAGES = ("Public", "Private", "Ignored")
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
+
+
+def create(
+    folder: Path,
+    home: Path,
+    name: str,
+    *,
+    metric: str | None = None,
+    title: str | None = None,
+    description: str = "",
+    daily_limit: int | None = None,
+    synthetic: bool = False,
+    task: Task | None = None,
+    form: Form | None = None,
+    classes: Sequence[Label] | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    deadline: datetime | None = None,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Hosted:
+    """Register a competition.
+
+    Files are hard-linked where the disk allows it, else copied. The solution is kept apart from them.
+
+    Parameters
+    ----------
+    folder : Path
+        What a competitor downloads (tables, image folders, a sample submission) and `solution.csv` with the columns
+        id, target and Usage. Without Usage, 30 % of the ids become the public part, chosen by a hash of the id.
+    home : Path
+        The arena's home.
+    name : str
+        The competition's slug.
+    metric : str, optional
+        A name that `kagglekit.metrics` knows. Without it: accuracy for labels and for up to 20 distinct whole
+        numbers, else rmse; the choice is said.
+    title, description : str
+        For people.
+    daily_limit : int, optional
+        Submissions a team has each UTC day; 5 when not given.
+    synthetic : bool
+        Whether code made the data.
+    task, form, classes, group, time : optional
+        Facts as in `Competition`; guessed from the files when not given.
+    deadline : datetime, optional
+        Aware; private scores are shown after it. Without it they stay hidden.
+    replace : bool
+        Replace a competition of this name that has other content.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Hosted
+
+    Raises
+    ------
+    DataError
+        The folder is not a competition, or gives its answers away.
+    ConfigError
+        A fact is not one that kagglekit knows.
+    UsageError
+        The name is taken by other content, or cannot be a name.
+    """
+    progress = progress or Silent()
+    target_folder = _place_for(home, name)
+    names = _file_names(folder)
+    solution, notes = _read_solution(folder)
+    sample_name = find_sample(folder, names, solution)
+    sample = read_table(folder / sample_name)
+    given = Given(metric, task, form, classes, group, time)
+    competition, guesses = guess_competition(name, given, solution, sample, folder, names)
+    _check_ids(solution, sample, competition, sample_name)
+    _check_no_answers(folder, names, sample_name, solution, competition)
+    made = Hosted(
+        folder=target_folder,
+        competition=competition,
+        title=title or name.replace("-", " ").capitalize(),
+        description=description,
+        daily_limit=_checked_limit(daily_limit),
+        synthetic=synthetic,
+        sample=sample_name,
+        files=tuple(HostedFile(n, (folder / n).stat().st_size) for n in names),
+        baselines=tuple(baselines_for(competition, sample, solution, train_target(folder, competition.target))),
+        fingerprint=_fingerprint(folder, names, solution, competition),
+        created=stamp(now_utc()),
+        deadline=stamp(deadline.astimezone(now_utc().tzinfo)) if deadline else None,
+        notes=(*guesses, *notes),
+    )
+    for note in made.notes:
+        progress.say(note)
+    return _stored(made, folder, solution, replace)
+
+
+def _place_for(home: Path, name: str) -> Path:
+    try:
+        return competition_folder(home, name)
+    except CompetitionNotFound as error:
+        raise UsageError(
+            f"'{name}' cannot be a competition's name: letters a-z, digits and hyphens only, at most 80."
+        ) from error
+
+
+def _checked_limit(daily_limit: int | None) -> int:
+    if daily_limit is not None and daily_limit < 1:
+        raise UsageError(f"The daily limit must be 1 or more, got {daily_limit}.")
+    return daily_limit or DAILY_LIMIT
+
+
+def _file_names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder.", hint="Name the folder that holds the competition's files.")
+    paths = [p for p in sorted(folder.rglob("*")) if not _is_hidden(p.relative_to(folder))]
+    if links := [p for p in paths if p.is_symlink()]:
+        raise DataError(
+            f"{folder} holds symbolic links, which could lead anywhere: {preview(p.name for p in links)}.",
+            hint="Copy the files they point to.",
+        )
+    names = [p.relative_to(folder).as_posix() for p in paths if p.is_file()]
+    if astray := [n for n in names if n != SOLUTION and Path(n).name.lower() == SOLUTION]:
+        raise DataError(f"Competitors could download {preview(astray)}.", hint=f"Keep {SOLUTION} at the top only.")
+    return [n for n in names if n != SOLUTION]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    path = folder / SOLUTION
+    if not path.is_file():
+        raise DataError(f"{folder} holds no {SOLUTION}.", hint="It needs the columns id, target and Usage.")
+    solution = read_table(path)
+    id_column, target = columns_of(solution)
+    if empty := int(solution.isna().any(axis=1).sum()):
+        raise DataError(f"{SOLUTION} has {empty} row(s) with an empty cell.", hint="Every test id needs its answer.")
+    if solution[id_column].duplicated().any():
+        twice = solution.loc[solution[id_column].duplicated(), id_column]
+        raise DataError(f"{SOLUTION} holds ids more than once: {preview(twice.unique())}.")
+    if pd.api.types.is_bool_dtype(solution[target]):
+        solution[target] = solution[target].astype(str)
+    notes = []
+    if USAGE not in solution:
+        solution[USAGE] = solution[id_column].map(_usage)
+        share = (solution[USAGE] == "Public").mean()
+        notes.append(f"{SOLUTION} has no {USAGE} column; {share:.0%} of the ids were made public by a hash of the id.")
+    _check_usage(solution[USAGE])
+    return solution[[id_column, target, USAGE]], notes
+
+
+def _usage(identifier: object) -> str:
+    digest = hashlib.sha256(str(identifier).encode()).digest()
+    return "Public" if int.from_bytes(digest[:8], "big") < _PUBLIC_SHARE * 2**64 else "Private"
+
+
+def _check_usage(usage: pd.Series) -> None:
+    if odd := sorted(set(usage.unique()) - set(_USAGES)):
+        raise DataError(f"{USAGE} must be one of {', '.join(_USAGES)}; got {preview(odd)}.")
+    if not (usage == "Public").any():
+        raise DataError(f"{SOLUTION} has no row whose {USAGE} is Public, so no submission could get a score.")
+
+
+def _check_ids(solution: pd.DataFrame, sample: pd.DataFrame, competition: Competition, sample_name: str) -> None:
+    if competition.id not in sample:
+        raise DataError(f"{sample_name} needs the column '{competition.id}', got {list(sample.columns)}.")
+    asked, answered = pd.Index(sample[competition.id]), pd.Index(solution[competition.id])
+    if asked.has_duplicates:
+        raise DataError(f"{sample_name} holds ids more than once: {preview(asked[asked.duplicated()].unique())}.")
+    missing, extra = asked.difference(answered), answered.difference(asked)
+    if len(missing) or len(extra):
+        raise DataError(
+            f"{SOLUTION} and {sample_name} must hold the same ids; {len(missing)} lack an answer"
+            f" ({preview(missing)}), {len(extra)} are not asked for ({preview(extra)})."
+        )
+
+
+def _check_no_answers(
+    folder: Path, names: Sequence[str], sample_name: str, solution: pd.DataFrame, competition: Competition
+) -> None:
+    secret = sha256(folder / SOLUTION)
+    size = (folder / SOLUTION).stat().st_size
+    for name in names:
+        path = folder / name
+        if path.stat().st_size == size and sha256(path) == secret:
+            raise DataError(f"{name} is a copy of {SOLUTION}; competitors could download the answers.")
+        if name.endswith(".csv") and _tells(path, solution, competition, may_guess=name == sample_name):
+            raise DataError(
+                f"{name} gives the true '{competition.target}' of the test ids away.",
+                hint="Remove the column, or put other values into it.",
+            )
+
+
+def _tells(path: Path, solution: pd.DataFrame, competition: Competition, *, may_guess: bool) -> bool:
+    """Whether a table holds the answers of at least half the test ids, all of them right.
+
+    A sample submission and a table whose ids start again at zero may agree by chance in part; a column that is right
+    for every row does not, unless all answers are one and the same.
+    """
+    columns = [competition.id, competition.target]
+    if not set(columns) <= set(header(path)):
+        return False
+    frame = read_table(path, columns).dropna().drop_duplicates(competition.id)
+    answers = solution.set_index(competition.id)[competition.target]
+    found = frame.set_index(competition.id)[competition.target]
+    shared = answers.index.intersection(found.index)
+    if len(shared) * 2 < len(answers) or (may_guess and answers.nunique() == 1):
+        return False
+    return _equal(found.loc[shared], answers.loc[shared])
+
+
+def _equal(a: pd.Series, b: pd.Series) -> bool:
+    # A column that had an empty cell is read as 1.0 where the other holds 1.
+    if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
+        return bool((a.astype(float) == b.astype(float)).all())
+    return bool((a.astype(str) == b.astype(str)).all())
+
+
+def _fingerprint(folder: Path, names: Sequence[str], solution: pd.DataFrame, competition: Competition) -> str:
+    digest = hashlib.sha256(f"{competition!r}\n".encode())
+    digest.update(solution.to_csv(index=False).encode())
+    for name in names:
+        digest.update(f"{name}\0{sha256(folder / name)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _stored(made: Hosted, source: Path, solution: pd.DataFrame, replace: bool) -> Hosted:
+    if (made.folder / FACTS).exists():
+        known = open_hosted(made.folder.parent.parent, made.slug)
+        if _content(known) == _content(made):
+            return known
+        if not replace:
+            raise UsageError(
+                f"The arena already hosts '{made.slug}' with other content.",
+                hint="Choose another name, or say that it is to be replaced.",
+            )
+    with atomic_folder(made.folder) as folder:
+        for file in made.files:
+            _link(source / file.name, folder / FILES / file.name)
+        solution.to_csv(folder / SOLUTION, index=False)
+        (folder / SOLUTION).chmod(0o600)
+        write_json(folder / FACTS, to_json(made))
+    return open_hosted(made.folder.parent.parent, made.slug)
+
+
+def _content(made: Hosted) -> dict[str, object]:
+    return {k: v for k, v in to_json(made).items() if k != "created"}
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copy2(source, target)

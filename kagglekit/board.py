@@ -1,0 +1,138 @@
+"""The table of experiments: what was tried, why, what it scored, and whether it was better than what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kagglekit.config import Pipeline
+from kagglekit.contracts import Run, Submission
+from kagglekit.dataset import Prepared
+from kagglekit.metrics import get_metric
+from kagglekit.stats import paired_bootstrap, verdict
+
+__all__ = ["Row", "board", "change_words"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in the table.
+
+    Parameters
+    ----------
+    name, run, kind, hypothesis, change, against, verdict : str
+    score, standard_error : float
+        Mean over folds, of rows that helped no decision.
+    fit_score : float or None
+        For blends: the score of the rows that chose the weights, for comparison only.
+    seconds, peak_mb : float
+    weights : mapping of str to float
+    public, private : float or None
+        From the ledger, where this run was submitted.
+    """
+
+    name: str
+    run: str
+    kind: str
+    score: float
+    standard_error: float | None
+    fit_score: float | None
+    seconds: float
+    peak_mb: float
+    hypothesis: str
+    change: str
+    against: str
+    verdict: str
+    weights: Mapping[str, float]
+    public: float | None = None
+    private: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def board(
+    prepared: Prepared,
+    pipeline: Pipeline,
+    runs: Mapping[str, Run],
+    submissions: Sequence[Submission] = (),
+) -> list[Row]:
+    """The table, best score first.
+
+    Each run is compared with its parent row by row: the paired bootstrap of the competition's own metric on the rows
+    that both predicted. A difference inside the noise is "no difference".
+
+    Parameters
+    ----------
+    prepared : Prepared
+    pipeline : Pipeline
+    runs : mapping of str to Run
+        Finished runs by name; blends too.
+    submissions : sequence of Submission
+    """
+    rows = [_row(prepared, pipeline, run, runs, submissions) for run in runs.values()]
+    best_first = -1 if get_metric(prepared.competition.metric).greater_is_better else 1
+    return sorted(rows, key=lambda row: (best_first * row.score, row.name))
+
+
+def _row(
+    prepared: Prepared,
+    pipeline: Pipeline,
+    run: Run,
+    runs: Mapping[str, Run],
+    submissions: Sequence[Submission],
+) -> Row:
+    scored = [s for s in submissions if s.run == run.id and s.status == "complete"]
+    parent = runs.get(run.parent or "")
+    return Row(
+        name=run.name,
+        run=run.id,
+        kind=run.kind,
+        score=run.score,
+        standard_error=run.standard_error if len(run.scores) > 1 else None,
+        fit_score=run.fit_score,
+        seconds=run.seconds,
+        peak_mb=run.peak_mb,
+        hypothesis=run.hypothesis,
+        change=_change(pipeline, run),
+        against=run.parent or "",
+        verdict=_verdict(prepared, parent, run),
+        weights=run.weights,
+        public=scored[-1].public if scored else None,
+        private=scored[-1].private if scored else None,
+    )
+
+
+def _verdict(prepared: Prepared, parent: Run | None, run: Run) -> str:
+    if parent is None:
+        return f"{run.parent} is not trained" if run.parent else ""
+    shared = run.oof.ids.intersection(parent.oof.ids)
+    difference = paired_bootstrap(
+        get_metric(prepared.competition.metric),
+        prepared.y.loc[shared],
+        parent.oof.frame.loc[shared],
+        run.oof.frame.loc[shared],
+        prepared.competition.classes,
+    )
+    return verdict(difference)
+
+
+def _change(pipeline: Pipeline, run: Run) -> str:
+    experiment = pipeline.experiments.get(run.name)
+    if experiment is None or experiment.based_on is None:
+        return ""
+    return change_words(experiment.changes(pipeline.experiments[experiment.based_on]))
+
+
+def change_words(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """Changes of settings in one line.
+
+    >>> change_words({"resize": ("squish", "crop")})
+    'resize squish -> crop'
+    """
+    if "model" in changes:  # another model has other parameters; listing them all would hide the one change
+        changes = {"model": changes["model"]}
+    words = {key: tuple("default" if v is None else v for v in pair) for key, pair in changes.items()}
+    return ", ".join(f"{key} {old} -> {new}" for key, (old, new) in words.items())

@@ -1,0 +1,331 @@
+"""The command line: parse, call one library function, print. Commands stand in the order of the flow.
+
+Heavy modules are imported inside the commands, so that `kagglekit --help` answers at once on the base install.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from kagglekit.console import RichProgress
+    from kagglekit.flow import Flow
+    from kagglekit.workspace import Workspace
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Kaggle competitions as intentional experiments: from download to a scored, explained submission.",
+)
+arena_app = typer.Typer(no_args_is_help=True, help="The offline arena: practice competitions on this machine.")
+
+Comp = Annotated[str, typer.Argument(help="A competition's folder under pipelines/, such as paddy.")]
+On = Annotated[str | None, typer.Option("--on", help="kaggle or arena; by default Kaggle when there are credentials.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="table.key=value wins over the pipeline file; repeatable.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the same time.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    context.obj = {"debug": debug}
+    if version:
+        from kagglekit import __version__
+
+        typer.echo(f"kagglekit {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def new(
+    comp: Annotated[str, typer.Argument(help="Kaggle's slug of the competition, or an arena competition's name.")],
+    metric: Annotated[str | None, typer.Option(help="The competition's metric, if it cannot be told.")] = None,
+    on: On = None,
+) -> None:
+    """Look at a competition's data and write a first pipeline file, to be read before use."""
+    from kagglekit import new as scaffold
+    from kagglekit.download import download as fetch
+    from kagglekit.sites import open_gateway
+
+    workspace, progress = _start(on)
+    with open_gateway(workspace, comp, progress) as gateway:
+        page = gateway.competition(comp)
+        raw = fetch(gateway, comp, workspace.data(comp), progress=progress)
+    findings = scaffold.look(raw.files, comp, metric=metric or page.metric)
+    path = workspace.pipeline(comp)
+    scaffold.write(findings, path)
+    typer.echo(path.read_text(encoding="utf-8"))
+    typer.echo(f"Wrote {path}. Read it, mend what is wrong, then: kagglekit submit {comp}")
+
+
+@app.command()
+def download(comp: Comp, on: On = None) -> None:
+    """Stage 1: fetch the competition's files."""
+    from kagglekit.sites import open_gateway
+
+    flow = _flow(comp, on)
+    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
+        typer.echo(flow.download(gateway).files)
+
+
+@app.command()
+def prepare(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) -> None:
+    """Stage 2: check the data, cut the folds."""
+    prepared = _flow(comp, on, set_).prepared
+    facts = {
+        "train rows": len(prepared.train),
+        "test rows": len(prepared.test),
+        "classes": list(prepared.competition.classes),
+        "folds": prepared.folds.n * prepared.folds.repeats,
+        "scheme": prepared.folds.scheme,
+        "folds fingerprint": prepared.folds.fingerprint,
+        "notes": list(prepared.notes),
+    }
+    _print(facts, as_json)
+
+
+@app.command()
+def train(
+    comp: Comp,
+    experiments: Annotated[list[str] | None, typer.Argument(help="Experiments; all planned ones if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+    jobs: Jobs = 1,
+    as_json: Json = False,
+) -> None:
+    """Stage 3: train experiments on every fold; what is done is not done again."""
+    flow = _flow(comp, on, set_)
+    flow.train(experiments or (), n_jobs=jobs)
+    _print_board(flow, as_json)
+
+
+@app.command()
+def ensemble(
+    comp: Comp,
+    name: Annotated[str | None, typer.Argument(help="A table under [ensembles]; the first if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Stage 4: combine finished runs, scored on rows that did not choose the weights."""
+    run = _flow(comp, on, set_).ensemble(name)
+    facts = {
+        "run": run.id,
+        "metric": run.metric,
+        "honest score": run.score,
+        "standard error": run.standard_error,
+        "score on the rows that chose the weights": run.fit_score,
+        "weights": dict(run.weights),
+    }
+    _print(facts, as_json)
+
+
+@app.command()
+def submit(
+    comp: Comp,
+    run: Annotated[str | None, typer.Option(help="Experiment, ensemble or run id; the first ensemble if none.")] = None,
+    message: Annotated[str | None, typer.Option(help="Description on the site.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Send a file that was sent before.")] = False,
+    dry_run: DryRun = False,
+    on: On = None,
+    set_: Set = None,
+    jobs: Jobs = 1,
+    as_json: Json = False,
+) -> None:
+    """Stages 1 to 5: download, prepare, train, ensemble, submit; only what is missing or changed."""
+    from kagglekit.sites import open_gateway
+
+    flow = _flow(comp, on, set_)
+    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
+        flow.download(gateway)
+    flow.train(n_jobs=jobs)
+    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
+        result = flow.submit(gateway, run, again=again, dry_run=dry_run, message=message)
+    if as_json:
+        _print(_outcome_json(result), as_json)
+        return
+    from kagglekit import console
+
+    files = {
+        "data": flow.workspace.data(flow.slug),
+        "runs": flow.store.folder,
+        "submission": result.file,
+        "ledger": flow.ledger.path,
+    }
+    typer.echo(console.outcome(result, flow.pipeline.competition.metric, flow.next_commands(), files))
+
+
+@app.command()
+def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) -> None:
+    """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
+    _print_board(_flow(comp, on, set_), as_json)
+
+
+app.add_typer(arena_app, name="arena")
+
+
+@arena_app.command("create")
+def arena_create(
+    folder: Annotated[Path, typer.Argument(help="What a competitor downloads, plus solution.csv.")],
+    name: Annotated[str, typer.Option(help="The competition's name in the arena.")],
+    metric: Annotated[str | None, typer.Option(help="How it is scored; guessed from the answers if not given.")] = None,
+    title: Annotated[str | None, typer.Option(help="Its title.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a competition of the same name.")] = False,
+) -> None:
+    """Host a folder as a practice competition, its solution hidden."""
+    from kagglekit.arena import hosting
+
+    workspace = _workspace("arena")
+    hosted = hosting.create(folder, workspace.arena, name, metric=metric, title=title, replace=replace)
+    for line in hosted.notes:
+        typer.echo(line)
+    typer.echo(f"Hosted '{name}' ({hosted.metric}). Next: kagglekit new {name} --on arena")
+
+
+@arena_app.command("list")
+def arena_list(as_json: Json = False) -> None:
+    """The competitions of this workspace's arena, and the worlds that can be drawn."""
+    from kagglekit.arena import hosting
+    from kagglekit.arena.worlds import WORLDS
+
+    home = _workspace("arena").arena
+    facts = {
+        "hosted": [c.slug for c in hosting.hosted(home)],
+        "worlds": {w.name: f"{w.slug}: {w.summary}" for w in WORLDS.values()},
+    }
+    _print(facts, as_json)
+
+
+@arena_app.command("draw")
+def arena_draw(
+    world: Annotated[str, typer.Argument(help="A world, such as paddy.")],
+    scale: Annotated[float | None, typer.Option(help="Share of the real competition's size; 1.0 is all of it.")] = None,
+) -> None:
+    """Draw a practice world and host it; `submit` does so by itself at the default size."""
+    from kagglekit.arena.worlds import get_world
+    from kagglekit.sites import host_world
+
+    workspace, progress = _start("arena")
+    host_world(workspace, get_world(world).slug, progress, scale)
+
+
+@arena_app.command("grade")
+def arena_grade(
+    name: Annotated[str, typer.Argument(help="The competition's name in the arena.")],
+    file: Annotated[Path, typer.Argument(help="A submission file.")],
+    as_json: Json = False,
+) -> None:
+    """Grade a file against the hidden solution, public and private rows and all: for after you have decided."""
+    from kagglekit.arena.grader import grade_file
+    from kagglekit.arena.hosting import open_hosted
+
+    _print(grade_file(open_hosted(_workspace("arena").arena, name), file), as_json)
+
+
+@arena_app.command("serve")
+def arena_serve(port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0) -> None:
+    """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
+    import time
+
+    from kagglekit.arena.server import Arena
+
+    with Arena(_workspace("arena").arena, port=port) as arena:
+        typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")
+        while True:
+            time.sleep(3600)
+
+
+def main() -> None:
+    """Run the command line: an error that a user can mend is one line and exit status 2."""
+    from kagglekit.errors import KagglekitError
+
+    try:
+        app()
+    except KagglekitError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. Finished folds are kept: the same command goes on from there.", err=True)
+        sys.exit(130)
+
+
+def _workspace(site: Any) -> Workspace:
+    from kagglekit.workspace import Workspace
+
+    return Workspace(root=Path(), site=site)
+
+
+def _start(on: str | None) -> tuple[Workspace, RichProgress]:
+    """Where this command works; said before anything else happens."""
+    from kagglekit.console import RichProgress
+    from kagglekit.sites import describe, site_name
+
+    progress = RichProgress()
+    site = site_name(on)
+    progress.say(describe(site, on))
+    return _workspace(site), progress
+
+
+def _flow(comp: str, on: str | None, overrides: list[str] | None = None) -> Flow:
+    from kagglekit.flow import Flow
+
+    workspace, progress = _start(on)
+    return Flow(comp, workspace, progress, overrides or ())
+
+
+def _print_board(flow: Flow, as_json: bool) -> None:
+    rows = flow.board()
+    if as_json:
+        _print([row.as_json() for row in rows], as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.table(rows, flow.pipeline.competition.metric))
+
+
+def _outcome_json(result: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "board": [row.as_json() for row in result.rows],
+        "run": result.run.id,
+        "honest score": result.run.score,
+        "submission": asdict(result.submitted.submission) if result.submitted else None,
+        "repeated": result.submitted.repeated if result.submitted else False,
+        "place": result.place,
+        "teams": result.teams,
+        "file": str(result.file),
+    }
+
+
+def _print(facts: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+        return
+    for key, value in facts.items():
+        lines = (
+            value
+            if isinstance(value, list)
+            else [f"{k}: {v}" for k, v in value.items()]
+            if isinstance(value, dict)
+            else None
+        )
+        typer.echo(f"{key}: {value}" if not lines else "\n  ".join([f"{key}:", *map(str, lines)]))

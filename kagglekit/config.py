@@ -1,0 +1,356 @@
+"""A pipeline file: facts of a competition, folds, experiments and ensembles, checked on reading.
+
+One experiment states one hypothesis (`why`) and, through `based_on`, one change to its parent. Unknown keys and wrong
+types are refused with the nearest valid name; nothing is guessed and nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kagglekit.contracts import Form, Label, Task
+from kagglekit.errors import ConfigError, UsageError, nearest
+from kagglekit.metrics import get_metric
+
+__all__ = [
+    "CheckParams",
+    "CompetitionTable",
+    "DataTable",
+    "EnsembleTable",
+    "Experiment",
+    "FoldsTable",
+    "Pipeline",
+    "load_pipeline",
+]
+
+CheckParams = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
+"""(model, params, task) -> params with their types checked; raises ConfigError."""
+
+
+_T = TypeVar("_T", bound=BaseModel)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CompetitionTable(_Table):
+    """`[competition]`: see `kagglekit.contracts.Competition` for the meaning of each key."""
+
+    slug: str
+    task: Task
+    metric: str
+    id: str
+    target: str
+    form: Form | None = None
+    classes: list[Label] = Field(default_factory=list)
+    group: str | None = None
+    time: str | None = None
+
+
+class DataTable(_Table):
+    """`[data]`: where things lie inside the competition's download.
+
+    `train_images` and `test_images` are patterns whose `{column}` parts are filled from the row, such as
+    `"train_images/{label}/{image_id}"`.
+    """
+
+    train: str = "train.csv"
+    test: str | None = "test.csv"
+    sample: str = "sample_submission.csv"
+    train_images: str | None = None
+    test_images: str | None = None
+    drop: list[str] = Field(default_factory=list)
+
+
+class FoldsTable(_Table):
+    """`[folds]`: how training rows are cut for validation."""
+
+    scheme: Literal["kfold", "stratified", "group", "stratified-group", "time"] = "kfold"
+    n: int = Field(default=5, ge=1, le=100)
+    seed: int = 42
+    repeats: int = Field(default=1, ge=1, le=50)
+
+
+class EnsembleTable(_Table):
+    """`[ensembles.NAME]`: which runs are combined, and how."""
+
+    why: str = ""
+    members: Literal["all"] | list[str] = "all"
+    method: str = "greedy"
+
+
+class _ExperimentTable(_Table):
+    """The keys that every experiment has; the rest are its model's own parameters."""
+
+    why: str = Field(min_length=1)
+    model: str
+    based_on: str | None = None
+    seed: int = 42
+    columns: list[str] | None = None
+    drop: list[str] = Field(default_factory=list)
+    target_transform: Literal["none", "log1p", "log"] = "none"
+    validation: Literal["folds", "oob"] = "folds"
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One hypothesis and the settings that test it.
+
+    Parameters
+    ----------
+    name, why : str
+    model : str
+        A name of `kagglekit.models.registry`, or the import path of a scikit-learn estimator.
+    params : mapping
+        The model's own parameters; only those that were set.
+    based_on : str, optional
+        The experiment that this one changes.
+    seed : int
+    columns, drop
+        Columns to use (all when None), and columns to leave out.
+    target_transform : {"none", "log1p", "log"}
+    validation : {"folds", "oob"}
+        Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
+    optional : bool
+        Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
+    """
+
+    name: str
+    why: str
+    model: str
+    params: Mapping[str, Any]
+    based_on: str | None = None
+    seed: int = 42
+    columns: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    target_transform: str = "none"
+    validation: str = "folds"
+    optional: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides the result: plain JSON values, without the words around it."""
+        return {
+            "model": self.model,
+            "params": dict(self.params),
+            "seed": self.seed,
+            "columns": None if self.columns is None else list(self.columns),
+            "drop": list(self.drop),
+            "target_transform": self.target_transform,
+            "validation": self.validation,
+        }
+
+    def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
+        """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
+        flat = [{**{k: v for k, v in e.settings.items() if k != "params"}, **e.params} for e in (parent, self)]
+        keys = sorted(flat[0].keys() | flat[1].keys())
+        return {k: (flat[0].get(k), flat[1].get(k)) for k in keys if flat[0].get(k) != flat[1].get(k)}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A checked pipeline file."""
+
+    competition: CompetitionTable
+    data: DataTable
+    folds: FoldsTable
+    experiments: Mapping[str, Experiment]
+    ensembles: Mapping[str, EnsembleTable]
+    path: Path
+
+    @property
+    def form(self) -> Form:
+        """The submission form: as stated, or the metric's usual one."""
+        if self.competition.form is not None:
+            return self.competition.form
+        needs = get_metric(self.competition.metric).needs
+        usual: dict[str, Form] = {
+            "labels": "label",
+            "positive": "probability",
+            "ranking": "ranking",
+            "values": "value",
+        }
+        return usual.get(needs, "probability" if len(self.competition.classes) == 2 else "probabilities")
+
+    def experiment(self, name: str) -> Experiment:
+        """An experiment by name.
+
+        Raises
+        ------
+        UsageError
+            There is none of that name.
+        """
+        if name not in self.experiments:
+            raise UsageError(f"{self.path} has no experiment '{name}'.", hint=nearest(name, self.experiments))
+        return self.experiments[name]
+
+
+def load_pipeline(path: Path, *, check_params: CheckParams, overrides: Sequence[str] = ()) -> Pipeline:
+    """Read and check a pipeline file.
+
+    Parameters
+    ----------
+    path : Path
+    check_params : callable
+        Checks a model's own parameters; the registry's `check`.
+    overrides : sequence of str
+        `table.key=value` settings that win over the file, the value in TOML: `folds.n=3`.
+
+    Raises
+    ------
+    ConfigError
+        The file is not TOML, or says something that cannot be.
+    """
+    raw = _read(path)
+    for override in overrides:
+        _apply(raw, override)
+    _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles"), f"{path}")
+    competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
+    get_metric(competition.metric)
+    experiments = {
+        name: _experiment(name, raw["experiments"], competition.task, check_params, path)
+        for name in raw.get("experiments", {})
+    }
+    pipeline = Pipeline(
+        competition=competition,
+        data=_validate(DataTable, raw.get("data", {}), f"{path} [data]"),
+        folds=_validate(FoldsTable, raw.get("folds", {}), f"{path} [folds]"),
+        experiments=experiments,
+        ensembles={
+            name: _validate(EnsembleTable, table, f"{path} [ensembles.{name}]")
+            for name, table in raw.get("ensembles", {}).items()
+        },
+        path=path,
+    )
+    _check_ensembles(pipeline)
+    return pipeline
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no pipeline file {path}.", hint=f"Make one: kagglekit new {path.parent.name}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", hint="Mend that line.") from error
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    *tables, key = dotted.strip().split(".")
+    if not equals or not tables:
+        raise ConfigError(f"--set takes table.key=value, got '{override}'.", hint="For example: --set folds.n=3")
+    table = raw
+    for depth, part in enumerate(tables):
+        if not isinstance(table.get(part), dict):
+            if depth == 0 and part in ("data", "folds"):
+                table[part] = {}
+            else:
+                raise ConfigError(f"--set {dotted}: there is no table '{part}'.", hint=nearest(part, table))
+        table = table[part]
+    table[key] = _toml_value(text.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word: --set experiments.a.resize=crop
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}'.", hint=nearest(key, known))
+
+
+def _validate(model: type[_T], table: Any, where: str) -> _T:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table, got {table!r}.")
+    _refuse_unknown(table, list(model.model_fields), where)
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "table"
+        if first["type"] == "missing":
+            raise ConfigError(f"{where}: the key '{key}' is missing.", hint=f"Add it: {key} = ...") from error
+        raise ConfigError(f"{where}: {key} = {table.get(key)!r}: {_sentence(first['msg'])}") from error
+
+
+def _sentence(message: str) -> str:
+    return message[0].lower() + message[1:].rstrip(".") + "."
+
+
+def _experiment(name: str, tables: Mapping[str, Any], task: str, check_params: CheckParams, path: Path) -> Experiment:
+    where = f"{path} [experiments.{name}]"
+    merged = _inherit(name, tables, where, seen=())
+    common = {key: value for key, value in merged.items() if key in _ExperimentTable.model_fields}
+    params = {key: value for key, value in merged.items() if key not in common}
+    if "model" not in common:
+        raise ConfigError(f"{where}: the key 'model' is missing.", hint='For example: model = "forest"')
+    table = _validate(_ExperimentTable, common, where)
+    try:
+        checked = check_params(table.model, params, task)
+    except ConfigError as error:
+        hint = error.hint
+        for key in params:  # a typo in a common key looks like an unknown parameter of the model
+            if f"'{key}'" in error.message and "Did you mean" not in hint:
+                hint = nearest(key, [*_ExperimentTable.model_fields])
+                hint = hint if "Did you mean" in hint else error.hint
+        raise ConfigError(f"{where}: {error.message}", hint=hint) from error
+    return Experiment(
+        name=name,
+        why=table.why,
+        model=table.model,
+        params=checked,
+        based_on=table.based_on,
+        seed=table.seed,
+        columns=None if table.columns is None else tuple(table.columns),
+        drop=tuple(table.drop),
+        target_transform=table.target_transform,
+        validation=table.validation,
+        optional=table.optional,
+    )
+
+
+def _inherit(name: str, tables: Mapping[str, Any], where: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The table with its parent's keys below it; a change of model takes only the keys that all models share."""
+    own = tables[name]
+    if not isinstance(own, dict):
+        raise ConfigError(f"{where} must be a table, got {own!r}.")
+    parent = own.get("based_on")
+    if parent is None:
+        return dict(own)
+    if parent not in tables:
+        raise ConfigError(f"{where}: based_on = '{parent}' is no experiment.", hint=nearest(str(parent), tables))
+    if parent in (*seen, name):
+        raise ConfigError(f"{where}: based_on goes in a circle: {' -> '.join([*seen, name, parent])}.")
+    base = _inherit(parent, tables, where, (*seen, name))
+    if "model" in own and own["model"] != base.get("model"):
+        base = {key: value for key, value in base.items() if key in _ExperimentTable.model_fields}
+    # The hypothesis and the decision to wait are each experiment's own.
+    return {k: v for k, v in base.items() if k not in ("why", "optional", "based_on")} | own
+
+
+def _check_ensembles(pipeline: Pipeline) -> None:
+    for name, ensemble in pipeline.ensembles.items():
+        where = f"{pipeline.path} [ensembles.{name}]"
+        if name in pipeline.experiments:
+            raise ConfigError(f"{where}: an experiment has the same name.", hint="Runs go by name: choose another.")
+        for member in ensemble.members if isinstance(ensemble.members, list) else []:
+            if member not in pipeline.experiments:
+                raise ConfigError(
+                    f"{where}: member '{member}' is no experiment.",
+                    hint=nearest(member, pipeline.experiments),
+                )

@@ -1,0 +1,178 @@
+"""A competition's data on disk: as downloaded, and as prepared. The only place that knows those file names.
+
+::
+
+    data/<slug>/
+        raw/ ...              the competition's files, extracted
+        manifest.json         size and CRC-32 of each; written last, so it marks the download complete
+        prepared/             train.parquet, test.parquet, folds.parquet, sample.parquet, prepared.json
+        cache/                decoded images and features of frozen models; safe to delete
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kagglekit.contracts import Competition, Folds
+from kagglekit.errors import DataError
+from kagglekit.files import atomic_folder, read_json, write_json
+from kagglekit.store import read_frame, write_frame
+
+__all__ = ["Prepared", "RawData"]
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The competition's files as they were downloaded.
+
+    Parameters
+    ----------
+    folder : Path
+        `data/<slug>`.
+    """
+
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "raw"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the download finished; an existing folder alone is no proof."""
+        return self._manifest.is_file() and self.files.is_dir()
+
+    @property
+    def _manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    def seal(self) -> None:
+        """Write the manifest: from now on the download counts as complete."""
+        files = sorted(p for p in self.files.rglob("*") if p.is_file())
+        write_json(self._manifest, {p.relative_to(self.files).as_posix(): [p.stat().st_size, _crc(p)] for p in files})
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that stand for the downloaded files.
+
+        Raises
+        ------
+        DataError
+            The download is not finished, or a file is gone or has another size than was downloaded.
+        """
+        if not self.is_complete:
+            raise DataError(f"There is no finished download in {self.folder}.", hint="Run: kagglekit download")
+        written: dict[str, list[int]] = read_json(self._manifest)
+        for name, (size, _) in written.items():
+            path = self.files / name
+            if not path.is_file() or path.stat().st_size != size:
+                raise DataError(
+                    f"{path} is not as it was downloaded.",
+                    hint=f"Restore it, or move {self.folder} away and download again.",
+                )
+        lines = "\n".join(f"{name} {size} {crc}" for name, (size, crc) in sorted(written.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the stages after `prepare` work on.
+
+    Parameters
+    ----------
+    competition : Competition
+    train : DataFrame of shape (n_train, n_columns)
+        Indexed by id: features, and the target.
+    test : DataFrame of shape (n_test, n_features)
+        Indexed by id.
+    sample : DataFrame
+        The sample submission as it came.
+    folds : Folds
+    data : str
+        Fingerprint of the downloaded files and of how they were read.
+    cache : Path
+        Where decoded images may be kept.
+    notes : tuple of str
+        What `prepare` saw and decided, for people.
+    """
+
+    competition: Competition
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame
+    folds: Folds
+    data: str
+    cache: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def y(self) -> pd.Series:
+        return self.train[self.competition.target]
+
+    @property
+    def X(self) -> pd.DataFrame:
+        """Training features: the columns that test rows have too."""
+        return self.train[list(self.test.columns)]
+
+    def save(self, folder: Path, key: str) -> None:
+        """Write to `folder` as a whole; `key` says what it was made from."""
+        with atomic_folder(folder) as temporary:
+            files = RawData(folder.parent).files.absolute()
+            write_frame(temporary / "train.parquet", _relative(self.train, files))
+            write_frame(temporary / "test.parquet", _relative(self.test, files))
+            write_frame(temporary / "sample.parquet", self.sample)
+            write_frame(temporary / "folds.parquet", self.folds.assignment)
+            facts = {
+                "key": key,
+                "competition": asdict(self.competition),
+                "folds": {"scheme": self.folds.scheme, "seed": self.folds.seed},
+                "data": self.data,
+                "notes": list(self.notes),
+            }
+            write_json(temporary / "prepared.json", facts)
+
+    @staticmethod
+    def load(folder: Path, key: str, cache: Path) -> Prepared | None:
+        """Read what was saved under the same key, or None when it is missing or was made from something else."""
+        path = folder / "prepared.json"
+        facts: dict[str, Any] = read_json(path) if path.is_file() else {}
+        if facts.get("key") != key:
+            return None
+        competition = Competition(**{**facts["competition"], "classes": tuple(facts["competition"]["classes"])})
+        files = RawData(folder.parent).files.absolute()
+        train = _absolute(read_frame(folder / "train.parquet"), files)
+        groups = train[competition.group] if competition.group else None
+        return Prepared(
+            competition=competition,
+            train=train,
+            test=_absolute(read_frame(folder / "test.parquet"), files),
+            sample=read_frame(folder / "sample.parquet"),
+            folds=Folds(read_frame(folder / "folds.parquet"), **facts["folds"], groups=groups),
+            data=facts["data"],
+            cache=cache,
+            notes=tuple(facts["notes"]),
+        )
+
+
+def _relative(frame: pd.DataFrame, files: Path) -> pd.DataFrame:
+    """Image paths inside the download, so that the whole folder can be moved."""
+    if "path" not in frame:
+        return frame
+    return frame.assign(path=[Path(p).relative_to(files).as_posix() for p in frame["path"]])
+
+
+def _absolute(frame: pd.DataFrame, files: Path) -> pd.DataFrame:
+    return frame if "path" not in frame else frame.assign(path=[(files / p).as_posix() for p in frame["path"]])
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+    return crc

@@ -1,0 +1,275 @@
+"""The flow: download, prepare, train, ensemble, submit - each stage doing only what is missing or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kagglekit.board import Row, board
+from kagglekit.config import Experiment, Pipeline, load_pipeline
+from kagglekit.contracts import Run
+from kagglekit.dataset import Prepared, RawData
+from kagglekit.download import download
+from kagglekit.ensemble import ensemble, members_of
+from kagglekit.errors import UsageError, nearest
+from kagglekit.forecast import Forecast, clock, rough_seconds
+from kagglekit.gateway import Gateway
+from kagglekit.ledger import Ledger
+from kagglekit.metrics import get_metric
+from kagglekit.models import registry
+from kagglekit.prepare import prepare
+from kagglekit.progress import Progress, Task
+from kagglekit.store import FoldResult, Store
+from kagglekit.submit import Submitted, submit, write_csv
+from kagglekit.train import fold_names, run_id, train
+from kagglekit.workspace import Workspace
+
+__all__ = ["Flow", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `Flow.submit` ended in.
+
+    Parameters
+    ----------
+    rows : list of Row
+        The table of experiments.
+    run : Run
+        The run that was submitted.
+    submitted : Submitted or None
+        None on a dry run.
+    file : Path
+    place, teams : int or None
+        On the public leaderboard, where the site tells it.
+    """
+
+    rows: list[Row]
+    run: Run
+    submitted: Submitted | None
+    file: Path
+    place: int | None = None
+    teams: int | None = None
+
+
+class Flow:
+    """One competition in one workspace.
+
+    Parameters
+    ----------
+    comp : str
+        The folder's name under `pipelines/`.
+    workspace : Workspace
+    progress : Progress
+    overrides : sequence of str
+        `table.key=value` settings that win over the pipeline file.
+
+    Raises
+    ------
+    UsageError
+        There is no such pipeline.
+    ConfigError
+        The pipeline file says something that cannot be.
+    """
+
+    def __init__(self, comp: str, workspace: Workspace, progress: Progress, overrides: Sequence[str] = ()) -> None:
+        known = workspace.pipelines()
+        if comp not in known:
+            raise UsageError(
+                f"There is no pipeline for '{comp}' in {workspace.root / 'pipelines'}.",
+                hint=f"{nearest(comp, known)} Or write one from the competition's data: kagglekit new {comp}",
+            )
+        self.comp, self.workspace, self.progress = comp, workspace, progress
+        self.pipeline: Pipeline = load_pipeline(
+            workspace.pipeline(comp), check_params=registry.check, overrides=overrides
+        )
+
+    @property
+    def slug(self) -> str:
+        return self.pipeline.competition.slug
+
+    @property
+    def store(self) -> Store:
+        return Store(self.workspace.runs(self.slug))
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.workspace.ledger(self.comp))
+
+    def download(self, gateway: Gateway) -> RawData:
+        """Stage 1."""
+        return download(gateway, self.slug, self.workspace.data(self.slug), progress=self.progress)
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Stage 2, on data that are already here."""
+        find_corrupt = None
+        if self.pipeline.competition.task.startswith("image"):
+            from kagglekit.models.vision.cache import find_corrupt
+        raw = RawData(self.workspace.data(self.slug))
+        return prepare(raw, self.pipeline, find_corrupt=find_corrupt, progress=self.progress)
+
+    def planned(self) -> list[Experiment]:
+        """The experiments that `submit` runs: all in the file, the optional ones only once they have been trained."""
+        everything = self.pipeline.experiments.values()
+        return [e for e in everything if not e.optional or self.store.has(run_id(self.prepared, e))]
+
+    def waiting(self) -> list[Experiment]:
+        """Optional experiments that nobody has trained yet."""
+        planned = {e.name for e in self.planned()}
+        return [e for e in self.pipeline.experiments.values() if e.name not in planned]
+
+    def train(self, names: Sequence[str] = (), *, n_jobs: int = 1) -> dict[str, Run]:
+        """Stage 3: train the named experiments, or all planned ones, with a forecast of the time left."""
+        experiments = [self.pipeline.experiment(n) for n in names] if names else self.planned()
+        todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
+        forecast = self._forecast(todo)
+        runs: dict[str, Run] = {}
+        with self._bar(forecast, todo) as bar:
+            for experiment in experiments:
+                runs[experiment.name] = train(
+                    self.prepared,
+                    experiment,
+                    self.store,
+                    progress=self.progress,
+                    on_fold=_Watch(forecast, experiment.name, bar) if experiment in todo else None,
+                    n_jobs=n_jobs,
+                )
+        return runs
+
+    def runs(self) -> dict[str, Run]:
+        """The finished runs of the experiments as they stand in the file, and of the ensembles of them."""
+        identities = {e.name: run_id(self.prepared, e) for e in self.pipeline.experiments.values()}
+        return {name: self.store.load(i) for name, i in identities.items() if self.store.has(i)}
+
+    def ensemble(self, name: str | None = None) -> Run:
+        """Stage 4: the named ensemble, or the file's first one.
+
+        Raises
+        ------
+        UsageError
+            The file has no such ensemble, or there is nothing to combine.
+        """
+        tables = self.pipeline.ensembles
+        if name is None and not tables:
+            raise UsageError(f"{self.pipeline.path} has no [ensembles.NAME] table.", hint="Add one, or submit a run.")
+        chosen = name if name is not None else next(iter(tables))
+        if chosen not in tables:
+            raise UsageError(f"{self.pipeline.path} has no ensemble '{chosen}'.", hint=nearest(chosen, tables))
+        members = members_of(tables[chosen], self.runs())
+        return ensemble(chosen, tables[chosen], members, self.prepared, self.store)
+
+    def choose(self, name: str | None = None) -> Run:
+        """The run to submit: as named, else the file's first ensemble, else the best experiment."""
+        if name is not None:
+            return self._named(name)
+        if self.pipeline.ensembles:
+            return self.ensemble()
+        sign = 1 if get_metric(self.pipeline.competition.metric).greater_is_better else -1
+        runs = self.runs()
+        if not runs:
+            raise UsageError("No experiment is trained yet.", hint=f"Run: kagglekit train {self.comp}")
+        return max(runs.values(), key=lambda run: (sign * run.score, run.name))
+
+    def _named(self, name: str) -> Run:
+        if name in self.pipeline.ensembles:
+            return self.ensemble(name)
+        if name in self.pipeline.experiments:
+            runs = self.runs()
+            if name not in runs:
+                raise UsageError(f"'{name}' is not trained.", hint=f"Run: kagglekit train {self.comp} {name}")
+            return runs[name]
+        run = self.store.load(name)
+        if run.data != self.prepared.data:
+            raise UsageError(
+                f"The run {run.id} was made from other data ({run.data}) than are here now ({self.prepared.data}).",
+                hint=f"Train it again: kagglekit train {self.comp} {run.name}",
+            )
+        return run
+
+    def board(self) -> list[Row]:
+        """The table of experiments and ensembles."""
+        runs = self.runs()
+        for name, table in self.pipeline.ensembles.items():
+            if table.members == "all" and not any(r.settings["model"] not in registry.BASELINES for r in runs.values()):
+                continue
+            if table.members == "all" or set(table.members) <= set(runs):
+                runs = runs | {name: self.ensemble(name)}
+        return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
+
+    def submit(
+        self,
+        gateway: Gateway,
+        name: str | None = None,
+        *,
+        again: bool = False,
+        dry_run: bool = False,
+        message: str | None = None,
+    ) -> Outcome:
+        """Stage 5, for one run."""
+        run = self.choose(name)
+        folder = self.workspace.submissions(self.comp)
+        path = write_csv(run, self.prepared, folder)
+        if dry_run:
+            return Outcome(self.board(), run, None, path)
+        submitted = submit(
+            gateway, run, self.prepared, folder, self.ledger, message=message, again=again, progress=self.progress
+        )
+        page = gateway.competition(self.slug)
+        return Outcome(self.board(), run, submitted, path, page.place, page.teams)
+
+    def next_commands(self) -> list[tuple[str, str]]:
+        """Two commands worth trying now, each with its reason."""
+        n_rows = len(self.prepared.train)
+        worth: list[tuple[str, str]] = []
+        for experiment in self.waiting():
+            seconds = rough_seconds(experiment.model, experiment.params, n_rows)
+            seconds *= len(fold_names(self.prepared, experiment))
+            worth.append(
+                (
+                    f"kagglekit train {self.comp} {experiment.name}",
+                    f"{experiment.why} (about {clock(seconds)})",
+                )
+            )
+        worth.append((f"kagglekit board {self.comp}", "every run beside what it changed, and whether that helped"))
+        worth.append((f"kagglekit submit {self.comp} --dry-run", "the file and the table, sending nothing"))
+        return worth[:2]
+
+    def _forecast(self, todo: Sequence[Experiment]) -> Forecast:
+        n_rows = len(self.prepared.train)
+        return Forecast(
+            fits={e.name: len(fold_names(self.prepared, e)) for e in todo},
+            guess={e.name: rough_seconds(e.model, e.params, n_rows) for e in todo},
+        )
+
+    @contextmanager
+    def _bar(self, forecast: Forecast, todo: Sequence[Experiment]) -> Iterator[Task | None]:
+        if not todo:
+            self.progress.say("Nothing to train: every experiment is done.")
+            yield None
+            return
+        fits = sum(forecast.fits.values())
+        words = (
+            f"Training {len(todo)} experiment(s), {fits} fits: about {clock(forecast.seconds_left())} (a rough guess)."
+        )
+        self.progress.say(words)
+        with self.progress.task("training", fits) as bar:
+            yield bar
+
+
+class _Watch:
+    """Keeps the bar and the forecast up to date as folds are done."""
+
+    def __init__(self, forecast: Forecast, experiment: str, bar: Task | None) -> None:
+        self.forecast, self.experiment, self.bar = forecast, experiment, bar
+
+    def __call__(self, result: FoldResult) -> None:
+        self.forecast.measured(self.experiment, result.seconds)
+        if self.bar is not None:
+            self.bar.note(
+                f"{self.experiment} {result.name} {result.score:.4f}, {clock(self.forecast.seconds_left())} left"
+            )
+            self.bar.advance()

@@ -1,0 +1,363 @@
+"""Submission forms: predictions to a submission table, a check of such a table, and its way into a metric.
+
+The sample submission is the law: its ids, their order, its columns. What a row holds is the competition's
+`form`. A CSV has no types, so a label counts as known when it prints like a known class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kagglekit.contracts import Competition, Form, Label, Predictions
+from kagglekit.errors import PredictionsError, SubmissionError, preview
+from kagglekit.metrics import Metric, get_metric, nearest_class
+
+__all__ = ["check_submission", "grade", "metric_input", "to_submission"]
+
+Array = npt.NDArray[Any]
+Input = pd.Series | pd.DataFrame
+
+
+def to_submission(predictions: Predictions, competition: Competition, sample: pd.DataFrame) -> pd.DataFrame:
+    """The table to write as CSV: the sample's ids in its order, exactly its columns.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        For the test ids, with the competition's columns; or, for an ordinal metric, one column of values,
+        which is rounded to the nearest class.
+    competition : Competition
+    sample : DataFrame
+        The sample submission as read from its CSV.
+
+    Raises
+    ------
+    PredictionsError
+        Ids or columns of the predictions are not the competition's.
+    SubmissionError
+        The sample does not fit the form.
+    """
+    id_column, value_columns = _sample_columns(competition, sample)
+    frame = predictions.aligned(pd.Index(sample[id_column]), _prediction_columns(predictions, competition))
+    values = _MAKERS[competition.form](frame, competition)
+    if competition.form != "probabilities":
+        values = pd.DataFrame({value_columns[0]: values})
+    made = pd.DataFrame({id_column: sample[id_column].to_numpy()})
+    return made.join(values.reset_index(drop=True))[list(sample.columns)]
+
+
+def check_submission(
+    frame: pd.DataFrame, competition: Competition, sample: pd.DataFrame, *, strict: bool = True
+) -> None:
+    """Refuse a table that Kaggle would refuse, or that would mean something else than intended.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The submission as read from its CSV.
+    competition : Competition
+    sample : DataFrame
+        The sample submission.
+    strict : bool
+        Also refuse the sample's ids in another order. Kaggle takes any order; but our own files keep the
+        sample's, so another one means that something went wrong on the way.
+
+    Raises
+    ------
+    SubmissionError
+        One line that names the first thing that is wrong, and where.
+    """
+    id_column, value_columns = _sample_columns(competition, sample)
+    if frame.empty:
+        raise SubmissionError(f"The submission has no rows; {len(sample)} are expected.")
+    _check_columns(frame, sample)
+    _check_ids(frame[id_column], sample[id_column], strict)
+    values = frame.set_index(id_column)[value_columns]
+    for column in value_columns:
+        _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
+        _CHECKS[competition.form](values[column], competition)
+
+
+def metric_input(frame: pd.DataFrame, competition: Competition, sample: pd.DataFrame) -> Input:
+    """What the competition's metric needs from a submission that `check_submission` has passed.
+
+    Returns
+    -------
+    Series or DataFrame, by id
+        Labels for `Metric.score_labels` where the form is "label", there are classes and the metric needs
+        labels; else columns for `Metric.score`.
+    """
+    id_column, value_columns = _sample_columns(competition, sample)
+    values = frame.set_index(id_column)[value_columns]
+    if competition.form == "probabilities":
+        return values.astype(np.float64)
+    return _READERS[competition.form](values[value_columns[0]], competition)
+
+
+def grade(
+    metric: Metric, truth: pd.Series, submission: pd.DataFrame, competition: Competition, sample: pd.DataFrame
+) -> float:
+    """Score a submission on the rows of `truth`, which may be a part of the sample's (the public or private
+    rows).
+
+    Parameters
+    ----------
+    metric : Metric
+    truth : Series
+        True label or value by id.
+    submission : DataFrame
+        As read from its CSV; checked here, in any order of rows.
+
+    Raises
+    ------
+    SubmissionError
+        The submission is refused.
+    PredictionsError
+        `truth` has ids that the sample lacks.
+    """
+    check_submission(submission, competition, sample, strict=False)
+    given = metric_input(submission, competition, sample)
+    if len(unknown := truth.index[~truth.index.isin(given.index)]):
+        raise PredictionsError(f"The solution has ids that the sample submission lacks: {preview(unknown)}.")
+    given = given.loc[truth.index]
+    if isinstance(given, pd.Series):
+        return metric.score_labels(truth, given, competition.classes)
+    return metric.score(truth, given, competition.classes)
+
+
+def _sample_columns(competition: Competition, sample: pd.DataFrame) -> tuple[str, list[str]]:
+    """The id column and the value columns of the sample, which must fit the form."""
+    columns = list(sample.columns)
+    id_column = competition.id if competition.id in columns else columns[0]
+    values = [c for c in columns if c != id_column]
+    wanted = set(competition.columns) if competition.form == "probabilities" else {values[0]} if values else {""}
+    if set(values) != wanted or len(values) != len(wanted):
+        expected = f"the classes {preview(competition.columns)}" if len(wanted) > 1 else "one column"
+        raise SubmissionError(
+            f"Form '{competition.form}' needs {expected} beside '{id_column}'; the sample has {preview(values)}.",
+            hint="Set form in [competition] of the pipeline file.",
+        )
+    return id_column, values
+
+
+def _prediction_columns(predictions: Predictions, competition: Competition) -> tuple[str, ...]:
+    ordinal = get_metric(competition.metric).ordinal
+    rounded = ordinal and competition.form == "label" and len(predictions.columns) == 1
+    return predictions.columns if rounded else competition.columns
+
+
+# Making: from a frame of predictions in the sample's order to one column (or, for "probabilities", several).
+
+
+def _make_label(frame: pd.DataFrame, competition: Competition) -> Array:
+    P = frame.to_numpy()
+    if P.shape[1] > 1:
+        codes: Array = P.argmax(axis=1)
+    elif competition.classes:
+        codes = nearest_class(P[:, 0], competition.classes)
+    else:
+        return np.asarray(np.rint(P[:, 0]), dtype=np.int64)
+    labels: Array = _class_array(competition)[codes]
+    return labels
+
+
+def _make_value(frame: pd.DataFrame, competition: Competition) -> Array:
+    if frame.shape[1] > 1:
+        raise SubmissionError(
+            f"Form 'value' needs one column of numbers, got the classes {preview(frame.columns)}.",
+            hint="Set form in [competition] to 'label', 'probability' or 'probabilities'.",
+        )
+    return np.asarray(frame.iloc[:, 0])
+
+
+def _make_probability(frame: pd.DataFrame, competition: Competition) -> Array:
+    return np.asarray(frame[_positive(competition)])
+
+
+def _make_probabilities(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    return frame
+
+
+def _make_ranking(frame: pd.DataFrame, competition: Competition) -> list[str]:
+    if spaced := [c for c in competition.columns if " " in c]:
+        raise SubmissionError(f"Form 'ranking' separates labels by spaces; these hold one: {preview(spaced)}.")
+    k = get_metric(competition.metric).k or frame.shape[1]
+    names = np.array(competition.columns, dtype=object)
+    ranked = np.argsort(-frame.to_numpy(), axis=1, kind="stable")[:, :k]
+    return [" ".join(row) for row in names[ranked]]
+
+
+def _class_array(competition: Competition) -> Array:
+    """The classes as an array of their own type: integers stay integers."""
+    same_type = len({type(c) for c in competition.classes}) == 1
+    return np.array(competition.classes, dtype=None if same_type else object)
+
+
+def _positive(competition: Competition) -> str:
+    if len(competition.classes) != 2:
+        raise SubmissionError(
+            f"Form 'probability' needs two classes, got {len(competition.classes)}.",
+            hint="Set form in [competition] to 'probabilities'.",
+        )
+    return str(competition.classes[1])
+
+
+# Checking.
+
+
+def _check_columns(frame: pd.DataFrame, sample: pd.DataFrame) -> None:
+    have, want = list(frame.columns), list(sample.columns)
+    if have == want:
+        return
+    missing, extra = [c for c in want if c not in have], [c for c in have if c not in want]
+    if missing or extra:
+        parts = [f"{what} {preview(c)}" for what, c in (("missing", missing), ("unexpected", extra)) if c]
+        raise SubmissionError(f"The submission needs the columns {preview(want)}; {'; '.join(parts)}.")
+    raise SubmissionError(f"The submission needs the columns {preview(want)} in this order, got {preview(have)}.")
+
+
+def _check_ids(have: pd.Series, want: pd.Series, strict: bool) -> None:
+    if len(have) == len(want) and bool((have.to_numpy() == want.to_numpy()).all()):
+        return
+    if (empty := have.isna()).any():
+        raise SubmissionError(f"{int(empty.sum())} row(s) of the submission have no id.")
+    problems: dict[str, list[object]] = {
+        "repeated": list(have[have.duplicated()].unique()),
+        "missing": list(want[~want.isin(have)]),
+        "unexpected": list(have[~have.isin(want)]),
+    }
+    for what, ids in problems.items():
+        if len(ids):
+            raise SubmissionError(
+                f"{len(ids)} id(s) of the submission are {what}: {preview(ids)}.",
+                hint=f"The sample submission has {len(want)} ids, each once.",
+            )
+    if strict:
+        first = int(np.flatnonzero(have.to_numpy() != want.to_numpy())[0])
+        raise SubmissionError(
+            f"The ids are reordered: row {first + 1} has {have.iloc[first]}, "
+            f"the sample submission has {want.iloc[first]} there.",
+            hint="Write the rows in the sample's order.",
+        )
+
+
+def _refuse_rows(bad: pd.Series, what: str, shown: str = "") -> None:
+    if bad.any():
+        raise SubmissionError(
+            f"{int(bad.sum())} row(s): the submission {what}{shown}, at id {preview(bad.index[bad])}."
+        )
+
+
+def _check_number(values: pd.Series, competition: Competition) -> None:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        bad = pd.to_numeric(values.astype(object), errors="coerce").isna() | (values.dtype == bool)
+        _refuse_rows(bad, f"has text instead of a number in column '{values.name}'", f" ({preview(values[bad], 3)})")
+    infinite = values.astype(np.float64).abs() == np.inf
+    _refuse_rows(infinite, f"has an infinite value in column '{values.name}'")
+
+
+def _check_probability(values: pd.Series, competition: Competition) -> None:
+    _check_number(values, competition)
+    numbers = values.astype(np.float64)
+    outside = (numbers < 0) | (numbers > 1)
+    _refuse_rows(outside, f"has a probability outside 0..1 in column '{values.name}'")
+
+
+def _check_label(values: pd.Series, competition: Competition) -> None:
+    if not competition.classes:
+        _check_number(values, competition)
+        return
+    known = _known_labels(competition)
+    unknown = [v for v in pd.unique(values).tolist() if _find(known, v) is None]
+    if unknown:
+        found = preview([repr(v) for v in unknown])
+        _refuse_rows(values.isin(unknown), "has labels that are not among the classes", f" ({found})")
+
+
+def _check_ranking(values: pd.Series, competition: Competition) -> None:
+    k = get_metric(competition.metric).k or len(competition.classes)
+    known = set(competition.columns)
+    guesses = [str(v).split(" ") for v in values.tolist()]
+    unknown = pd.Series([not known.issuperset(g) for g in guesses], index=values.index)
+    _refuse_rows(unknown, "ranks labels that are not among the classes")
+    repeated = pd.Series([len(set(g)) < len(g) for g in guesses], index=values.index)
+    _refuse_rows(repeated, "ranks a label twice")
+    _refuse_rows(pd.Series([len(g) > k for g in guesses], index=values.index), f"ranks more than {k} labels")
+
+
+def _known_labels(competition: Competition) -> dict[object, Label]:
+    # The printed names come first, so that a class that is itself a text wins over another one that prints
+    # like it.
+    return {str(c): c for c in competition.classes} | {c: c for c in competition.classes}
+
+
+def _find(known: Mapping[object, Label], value: object) -> Label | None:
+    return known[value] if value in known else known.get(str(value))
+
+
+# Reading: from a checked column to what a metric takes.
+
+
+def _read_label(values: pd.Series, competition: Competition) -> Input:
+    if not competition.classes:
+        return _read_value(values, competition)
+    known = _known_labels(competition)
+    codes, distinct = pd.factorize(values)
+    labels = np.array([_find(known, v) for v in distinct.tolist()], dtype=object)[codes]
+    if get_metric(competition.metric).needs == "labels":
+        return pd.Series(labels, index=values.index)
+    return pd.DataFrame({str(c): (labels == c).astype(np.float64) for c in competition.classes}, index=values.index)
+
+
+def _read_value(values: pd.Series, competition: Competition) -> Input:
+    return values.astype(np.float64).to_frame(competition.target)
+
+
+def _read_probability(values: pd.Series, competition: Competition) -> Input:
+    positive = values.astype(np.float64)
+    name = _positive(competition)
+    return pd.DataFrame({str(competition.classes[0]): 1 - positive, name: positive})
+
+
+def _read_ranking(values: pd.Series, competition: Competition) -> Input:
+    """Beliefs that fall with the place of a label; -1 for labels that are not ranked."""
+    place = {name: i for i, name in enumerate(competition.columns)}
+    beliefs = np.full((len(values), len(place)), -1.0)
+    for row, guesses in zip(beliefs, values.tolist(), strict=True):
+        ranked = [place[g] for g in str(guesses).split(" ")]
+        row[ranked] = 1 / np.arange(1, len(ranked) + 1)
+    return pd.DataFrame(beliefs, index=values.index, columns=list(competition.columns))
+
+
+_MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProxyType(
+    {
+        "label": _make_label,
+        "value": _make_value,
+        "probability": _make_probability,
+        "probabilities": _make_probabilities,
+        "ranking": _make_ranking,
+    }
+)
+_CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyType(
+    {
+        "label": _check_label,
+        "value": _check_number,
+        "probability": _check_probability,
+        "probabilities": _check_probability,
+        "ranking": _check_ranking,
+    }
+)
+_READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProxyType(
+    {
+        "label": _read_label,
+        "value": _read_value,
+        "probability": _read_probability,
+        "ranking": _read_ranking,
+    }
+)

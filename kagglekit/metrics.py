@@ -1,0 +1,541 @@
+"""Competition metrics by name: what each one needs, which direction is better, and the score.
+
+Scores follow Kaggle's own conventions where those differ from scikit-learn's (clipping, rescaling); each
+function says so. They work on plain arrays that `Metric` prepares, because ensemble selection and the
+bootstrap call them thousands of times and scikit-learn's input checks would be most of that time. Tests hold
+them to scikit-learn's and scipy's results.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kagglekit.errors import ConfigError, DataError, PredictionsError, nearest, preview
+
+__all__ = ["METRICS", "Metric", "Needs", "describe", "get_metric", "label_codes", "nearest_class"]
+
+Array = npt.NDArray[Any]
+Label = str | int
+Needs = Literal["labels", "probabilities", "positive", "values", "ranking"]
+
+# Kaggle's log loss replaces p by max(min(p, 1 - 1e-15), 1e-15).
+_SMALLEST_PROBABILITY = 1e-15
+
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+_NEEDS_TEXT: Mapping[Needs, str] = MappingProxyType(
+    {
+        "labels": "class labels",
+        "probabilities": "a probability for each class",
+        "positive": "a score for the positive class",
+        "values": "numbers",
+        "ranking": "classes in order of belief",
+    }
+)
+
+
+def _same(mean: Any) -> Any:
+    return mean
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A competition metric.
+
+    Parameters
+    ----------
+    name : str
+        As in a pipeline file.
+    needs : {"labels", "probabilities", "positive", "values", "ranking"}
+        What it is computed from.
+    greater_is_better : bool
+    function : callable
+        Takes what `truth` and `predicted` return, gives a float.
+    k : int
+        For "map@k": how many guesses count. Otherwise 0.
+    title : str
+        For people.
+    ordinal : bool
+        Classes lie on a scale, so that a single column of values can be rounded to classes.
+    per_row : callable, optional
+        For metrics that are `finish` of a mean over rows: the loss or gain of each row. Lets the bootstrap
+        resample one array instead of calling `function` again.
+    finish : callable
+        Turns the mean of `per_row` into the score.
+    """
+
+    name: str
+    needs: Needs
+    greater_is_better: bool
+    function: Callable[[Array, Array], float]
+    k: int = 0
+    title: str = ""
+    ordinal: bool = False
+    per_row: Callable[[Array, Array], Array] | None = None
+    finish: Callable[[Any], Any] = _same
+
+    def score(self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> float:
+        """Score predictions; rows are matched by id, never by position.
+
+        Parameters
+        ----------
+        y : Series of shape (n_rows,)
+            True labels or values by id.
+        frame : DataFrame of shape (n_rows, n_columns)
+            By id: one column for each class, named `str(class)`, or one column of values.
+        classes : sequence of str or int
+            Every label that can occur, in order; the second is the positive one. Empty for regression.
+
+        Raises
+        ------
+        PredictionsError
+            Ids or columns are not those expected, or a prediction is not finite.
+        DataError
+            The metric is not defined for this `y`.
+        """
+        P = self.aligned(y, frame, classes)
+        return self.function(self.truth(y, classes), self.predicted(P, classes))
+
+    def score_labels(self, y: pd.Series, labels: pd.Series, classes: Sequence[Label] = ()) -> float:
+        """Score labels instead of numbers, for submissions that hold labels already.
+
+        Parameters
+        ----------
+        y, labels : Series of shape (n_rows,)
+            By id.
+        classes : sequence of str or int
+            As in `score`. Without it, the sorted labels of both; then `f1` cannot know the positive class of
+            a `y` that lacks one.
+        """
+        if self.needs != "labels":
+            raise PredictionsError(f"{self.name} needs {_NEEDS_TEXT[self.needs]}, got labels.")
+        _check_ids(y.index, labels.index)
+        classes = classes or _labels_of(y, labels)
+        return self.function(self.truth(y, classes), self.truth(labels.loc[y.index], classes))
+
+    def scorer(self, y: pd.Series, classes: Sequence[Label]) -> Callable[[Array], float]:
+        """A function that scores arrays of shape (n_rows, n_columns) whose rows are `y`'s, in `y`'s order.
+
+        For loops that try many predictions for the same rows, such as ensemble selection.
+        """
+        truth = self.truth(y, classes)
+        return lambda P: self.function(truth, self.predicted(P, classes))
+
+    def aligned(self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> Array:
+        """The predictions as an array whose rows are `y`'s and whose columns are the classes', in their
+        order.
+
+        Raises
+        ------
+        PredictionsError
+            As `score`.
+        """
+        _check_ids(y.index, frame.index)
+        P = frame.loc[y.index, self._columns(frame, classes)].to_numpy(dtype=np.float64)
+        if not np.isfinite(P).all():
+            raise PredictionsError(f"{self.name} needs finite predictions, got NaN or infinity.")
+        return P
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score `a` is strictly better than score `b`."""
+        return a > b if self.greater_is_better else a < b
+
+    def truth(self, y: pd.Series, classes: Sequence[Label]) -> Array:
+        """What `function` takes first: numbers, class codes, or places on the scale of an ordinal metric."""
+        if len(y) == 0:
+            raise DataError(f"{self.name} is not defined for no rows.")
+        if self.needs == "values" or (self.ordinal and not classes):
+            return _numbers(y)
+        if len(classes) < 2:
+            raise DataError(f"{self.name} needs the classes of y, at least two; got {list(classes)}.")
+        codes = label_codes(y, classes)
+        return _scale(classes)[codes] if self.ordinal else codes
+
+    def predicted(self, P: Array, classes: Sequence[Label]) -> Array:
+        """What `function` takes second, from an array of shape (n_rows, n_columns)."""
+        if self.needs == "values":
+            return P[:, 0].astype(np.float64)
+        if self.ordinal and P.shape[1] == 1:
+            return _scale(classes)[nearest_class(P[:, 0], classes)] if classes else np.rint(P[:, 0])
+        if self.needs == "ranking":
+            ranked = np.argsort(-P, axis=1, kind="stable")[:, : self.k]
+            # A negative belief marks a class that a submission did not rank; it must not fill a free place.
+            return np.where(np.take_along_axis(P, ranked, axis=1) < 0, -1, ranked)
+        if self.needs == "labels":
+            # argmax takes the first of equal columns.
+            codes: Array = P.argmax(axis=1)
+            return _scale(classes)[codes] if self.ordinal else codes
+        positive: Array = P[:, 1] if self.needs == "positive" and P.shape[1] == 2 else P
+        return positive
+
+    def _columns(self, frame: pd.DataFrame, classes: Sequence[Label]) -> list[str]:
+        one = frame.shape[1] == 1
+        if one and (self.needs == "values" or self.ordinal):
+            return list(frame.columns)
+        if self.needs == "values":
+            raise PredictionsError(
+                f"{self.name} needs one column of values, got {frame.shape[1]}: {preview(frame.columns)}.",
+                hint="Choose a metric for classes, or a regression task.",
+            )
+        wanted = [str(c) for c in classes]
+        if set(wanted) != set(frame.columns) or frame.shape[1] != len(wanted):
+            raise PredictionsError(
+                f"{self.name} needs one column for each class ({preview(wanted)}), got {preview(frame.columns)}."
+            )
+        return wanted
+
+
+def label_codes(labels: pd.Series, classes: Sequence[Label]) -> Array:
+    """The place of each label among the classes.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+
+    Raises
+    ------
+    DataError
+        A label is not among the classes.
+    """
+    # Python's own equality on the few distinct labels: 1, 1.0 and True are the same label, "1" is another.
+    place = {c: i for i, c in enumerate(classes)}
+    codes, distinct = pd.factorize(np.asarray(labels))
+    unknown = [d for d in distinct.tolist() if d not in place]
+    if unknown or (codes < 0).any():
+        named = preview(unknown + ["a missing value"] * bool((codes < 0).any()))
+        raise DataError(f"Labels must be among the {len(classes)} classes ({preview(classes)}); got {named}.")
+    return np.array([place[d] for d in distinct.tolist()], dtype=np.int64)[codes]
+
+
+def nearest_class(values: Array, classes: Sequence[Label]) -> Array:
+    """The place of the class nearest to each value; values beyond the ends go to the end.
+
+    Integer classes lie at their own value, others at their place 0, 1, 2...
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+    classes : sequence of str or int, in order
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+    """
+    scale = _scale(classes)
+    rows: Array = np.searchsorted((scale[1:] + scale[:-1]) / 2, values)
+    return rows
+
+
+def _scale(classes: Sequence[Label]) -> Array:
+    ordered = all(isinstance(c, int | np.integer) for c in classes) and sorted(classes) == list(classes)
+    return np.array(classes if ordered else range(len(classes)), dtype=np.float64)
+
+
+def _labels_of(*series: pd.Series) -> list[Label]:
+    found = {label for s in series for label in pd.unique(s.dropna()).tolist()}
+    return sorted(found, key=lambda label: (isinstance(label, str), label))
+
+
+def _numbers(y: pd.Series) -> Array:
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"y must hold numbers for this metric; {error}.") from error
+    if not np.isfinite(values).all():
+        raise DataError(f"y must hold finite numbers; {(~np.isfinite(values)).sum()} row(s) are not.")
+    return values
+
+
+def _check_ids(wanted: pd.Index, got: pd.Index) -> None:
+    for what, ids in (("y", wanted), ("predictions", got)):
+        if not ids.is_unique:
+            raise PredictionsError(f"{what} must hold each id once; repeated: {preview(ids[ids.duplicated()])}.")
+    if wanted.equals(got):
+        return
+    missing, extra = wanted[~wanted.isin(got)], got[~got.isin(wanted)]
+    if len(missing) or len(extra):
+        parts = [f"{len(i)} {what}: {preview(i)}" for what, i in (("missing", missing), ("extra", extra)) if len(i)]
+        raise PredictionsError(f"Predictions must hold the ids of y; {'; '.join(parts)}.")
+
+
+def _hit(y: Array, predicted: Array) -> Array:
+    rows: Array = (y == predicted).astype(np.float64)
+    return rows
+
+
+def _row_log_loss(y: Array, P: Array) -> Array:
+    P = P.astype(np.float64)
+    total = P.sum(axis=1, keepdims=True)
+    # A row of zeros says nothing about any class, so it counts as equal belief in all.
+    P = np.divide(P, total, out=np.full_like(P, 1 / P.shape[1]), where=total > 0)
+    chosen = P[np.arange(len(y)), y]
+    rows: Array = -np.log(np.clip(chosen, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY))
+    return rows
+
+
+def _squared_error(y: Array, predicted: Array) -> Array:
+    rows: Array = np.square(y - predicted)
+    return rows
+
+
+def _absolute_error(y: Array, predicted: Array) -> Array:
+    rows: Array = np.abs(y - predicted)
+    return rows
+
+
+def _squared_log_error(y: Array, predicted: Array) -> Array:
+    if (y < 0).any():
+        raise DataError(f"rmsle needs y >= 0, got {y.min():g}.", hint="Choose rmse or mae.")
+    rows: Array = np.square(np.log1p(y) - np.log1p(np.maximum(predicted, 0)))
+    return rows
+
+
+def _precision_at_hit(y: Array, ranked: Array) -> Array:
+    rows: Array = ((ranked == y[:, None]) / np.arange(1, ranked.shape[1] + 1)).sum(axis=1)
+    return rows
+
+
+def accuracy(y: Array, predicted: Array) -> float:
+    """Share of rows whose label is right.
+
+    Source: scikit-learn `accuracy_score`; Kaggle "Categorization Accuracy". Not for rare classes: always
+    guessing the common one scores high.
+    """
+    return float(_hit(y, predicted).mean())
+
+
+def log_loss(y: Array, P: Array) -> float:
+    """Mean of -log(probability of the true class).
+
+    As on Kaggle ("Multi Class Log Loss"), each row is first divided by its sum and then clipped at 1e-15;
+    scikit-learn clips at the machine epsilon of the dtype instead.
+    """
+    return float(_row_log_loss(y, P).mean())
+
+
+def roc_auc(y: Array, P: Array) -> float:
+    """Area under the ROC curve: the chance that a positive row ranks above a negative one, ties counting
+    half.
+
+    Source: Mann and Whitney 1947, as the U statistic; equals scikit-learn `roc_auc_score`. With more than two
+    columns, the plain mean over one-vs-rest for the classes that occur in `y` (`multi_class="ovr",
+    average="macro"`).
+
+    Raises
+    ------
+    DataError
+        `y` has one class only.
+    """
+    if P.ndim == 1:
+        return _binary_auc(y == 1, P)
+    present = np.flatnonzero(np.bincount(y, minlength=P.shape[1]))
+    return float(np.mean([_binary_auc(y == c, P[:, c]) for c in present]))
+
+
+def _binary_auc(positive: Array, scores: Array) -> float:
+    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
+    if not len(above) or not len(below):
+        raise DataError(f"roc_auc needs two classes in y, got one class in {len(scores)} row(s).")
+    won, not_lost = (np.searchsorted(below, above, side) for side in _SIDES)
+    return float((won.mean() + not_lost.mean()) / 2 / len(below))
+
+
+def _mid_ranks(values: Array) -> Array:
+    """Ranks from 1, equal values sharing their mean rank; scipy's `rankdata` at a fraction of its call's
+    cost."""
+    ordered = np.sort(values)
+    before, through = (np.searchsorted(ordered, values, side) for side in _SIDES)
+    ranks: Array = (before + through + 1) / 2
+    return ranks
+
+
+def _f1_per_class(y: Array, predicted: Array) -> Array:
+    """F1 of each code; NaN where a class is in neither."""
+    n = int(max(y.max(), predicted.max(), 1)) + 1
+    hits = np.bincount(y[y == predicted], minlength=n)
+    both = np.bincount(y, minlength=n) + np.bincount(predicted, minlength=n)
+    rows: Array = np.divide(2 * hits, both, out=np.full(n, np.nan), where=both > 0)
+    return rows
+
+
+def f1(y: Array, predicted: Array) -> float:
+    """Harmonic mean of precision and recall of the positive class, `classes[1]`; 0 when it is in neither.
+
+    Source: scikit-learn `f1_score` (`average="binary", zero_division=0`).
+    """
+    return float(np.nan_to_num(_f1_per_class(y, predicted)[1]))
+
+
+def f1_macro(y: Array, predicted: Array) -> float:
+    """Plain mean of the F1 of each class that is in `y` or predicted.
+
+    Source: scikit-learn `f1_score` (`average="macro"`).
+    """
+    return float(np.nanmean(_f1_per_class(y, predicted)))
+
+
+def mcc(y: Array, predicted: Array) -> float:
+    """Matthews correlation coefficient; 0 when either side is constant.
+
+    Source: Gorodkin 2004 for more than two classes; scikit-learn `matthews_corrcoef`.
+    """
+    n = int(max(y.max(), predicted.max())) + 1
+    true, guessed = (np.bincount(codes, minlength=n).astype(np.float64) for codes in (y, predicted))
+    rows = float(len(y))
+    spread = (rows**2 - guessed @ guessed) * (rows**2 - true @ true)
+    return float((np.sum(y == predicted) * rows - true @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def qwk(y: Array, predicted: Array) -> float:
+    """Quadratic weighted kappa: 1 is full agreement, 0 is chance.
+
+    Source: Cohen 1968; Kaggle's "Quadratic Weighted Kappa", whose weights are the squared differences of the
+    ratings. Integer classes count by value, others by place; scikit-learn's `cohen_kappa_score` always counts
+    by place, so the two differ when an integer class between the others is missing from `classes`.
+    """
+    # The expected disagreement of two independent ratings is E(a-b)^2 = E a^2 + E b^2 - 2 Ea Eb: no matrix is
+    # needed.
+    expected = np.mean(y**2) + np.mean(predicted**2) - 2 * np.mean(y) * np.mean(predicted)
+    # No expected disagreement means that both are one and the same constant: they agree.
+    return float(1 - np.mean(np.square(y - predicted)) / expected) if expected > 0 else 1.0
+
+
+def rmse(y: Array, predicted: Array) -> float:
+    """Root of the mean squared error. Source: scikit-learn `root_mean_squared_error`."""
+    return float(np.sqrt(_squared_error(y, predicted).mean()))
+
+
+def rmsle(y: Array, predicted: Array) -> float:
+    """Root of the mean squared difference of log(1 + value).
+
+    Negative predictions count as 0, which scikit-learn's `root_mean_squared_log_error` refuses and Kaggle
+    rejects; so clip them before you submit.
+
+    Raises
+    ------
+    DataError
+        A true value is negative.
+    """
+    return float(np.sqrt(_squared_log_error(y, predicted).mean()))
+
+
+def mae(y: Array, predicted: Array) -> float:
+    """Mean absolute error. Source: scikit-learn `mean_absolute_error`."""
+    return float(_absolute_error(y, predicted).mean())
+
+
+def r2(y: Array, predicted: Array) -> float:
+    """Share of the variance of `y` that is explained; below 0 is worse than the mean of `y`.
+
+    Source: scikit-learn `r2_score`, also for a constant `y`: 1 if every prediction is right, else 0.
+    """
+    error, spread = np.sum(np.square(y - predicted)), np.sum(np.square(y - y.mean()))
+    return float(1 - error / spread) if spread > 0 else float(error == 0)
+
+
+def pearson(y: Array, predicted: Array) -> float:
+    """Linear correlation. Source: scipy `pearsonr`. Blind to a wrong scale or offset."""
+    # A constant has no correlation with anything; 0 ranks it with chance, where NaN would spoil every mean
+    # and maximum.
+    if np.ptp(y) == 0 or np.ptp(predicted) == 0:
+        return 0.0
+    a, b = y - y.mean(), predicted - predicted.mean()
+    spread = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.clip(a @ b / spread, -1, 1)) if spread > 0 else 0.0
+
+
+def spearman(y: Array, predicted: Array) -> float:
+    """Linear correlation of mid-ranks; 0 for a constant, as in `pearson`. Source: scipy `spearmanr`."""
+    return pearson(_mid_ranks(y), _mid_ranks(predicted))
+
+
+def map_at_k(y: Array, ranked: Array) -> float:
+    """Mean average precision at k with one true label for each row: the mean of 1 / place of the true label.
+
+    Source: Kaggle "Mean Average Precision @ k". A true label that is not among the k guesses gives 0.
+
+    Parameters
+    ----------
+    ranked : ndarray of shape (n_rows, k)
+        Class codes, most believed first, each once in a row.
+    """
+    return float(_precision_at_hit(y, ranked).mean())
+
+
+def _by_name(*metrics: Metric) -> Mapping[str, Metric]:
+    return MappingProxyType({m.name: m for m in metrics})
+
+
+_higher = partial(Metric, greater_is_better=True)
+_lower = partial(Metric, greater_is_better=False)
+_KNOWN = _by_name(
+    _higher("accuracy", "labels", function=accuracy, title="Accuracy", per_row=_hit),
+    _lower("log_loss", "probabilities", function=log_loss, title="Log loss", per_row=_row_log_loss),
+    _higher("roc_auc", "positive", function=roc_auc, title="Area under the ROC curve"),
+    _higher("f1_macro", "labels", function=f1_macro, title="Macro F1"),
+    _higher("f1", "labels", function=f1, title="F1 of the positive class"),
+    _higher("qwk", "labels", function=qwk, title="Quadratic weighted kappa", ordinal=True),
+    _lower(
+        "rmse",
+        "values",
+        function=rmse,
+        title="Root mean squared error",
+        per_row=_squared_error,
+        finish=np.sqrt,
+    ),
+    _lower(
+        "rmsle",
+        "values",
+        function=rmsle,
+        title="Root mean squared logarithmic error",
+        per_row=_squared_log_error,
+        finish=np.sqrt,
+    ),
+    _lower("mae", "values", function=mae, title="Mean absolute error", per_row=_absolute_error),
+    _higher("r2", "values", function=r2, title="Coefficient of determination"),
+    _higher("pearson", "values", function=pearson, title="Pearson correlation"),
+    _higher("spearman", "values", function=spearman, title="Spearman rank correlation"),
+    _higher("mcc", "labels", function=mcc, title="Matthews correlation coefficient"),
+)
+
+#: Names offered. "map@5" stands for every "map@k" with k of 1 or more.
+METRICS: tuple[str, ...] = (*_KNOWN, "map@5")
+
+
+def get_metric(name: str) -> Metric:
+    """The metric of this name; "map@3" and the like are parsed.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown; the hint names the nearest one.
+    """
+    if name in _KNOWN:
+        return _KNOWN[name]
+    if match := re.fullmatch(r"map@([1-9]\d*)", name):
+        k = int(match[1])
+        title = f"Mean average precision at {k}"
+        return _higher(name, "ranking", function=map_at_k, k=k, title=title, per_row=_precision_at_hit)
+    if name.startswith("map@"):
+        raise ConfigError(f"Metric '{name}' is unknown.", hint="Write a number of 1 or more after 'map@', as in map@5.")
+    raise ConfigError(f"Metric '{name}' is unknown.", hint=nearest(name, METRICS))
+
+
+def describe(name: str) -> str:
+    """One line for people: title, direction, and what it is computed from.
+
+    >>> describe("rmse")
+    'Root mean squared error (rmse): lower is better; computed from numbers.'
+    """
+    metric = get_metric(name)
+    direction = "higher" if metric.greater_is_better else "lower"
+    return f"{metric.title} ({name}): {direction} is better; computed from {_NEEDS_TEXT[metric.needs]}."

@@ -1,0 +1,1 @@
+"""Models: scikit-learn estimators over a DataFrame, by name in `registry`."""

@@ -1,0 +1,160 @@
+"""Random forests and extremely randomised trees, with true out-of-bag predictions.
+
+Out-of-bag beside validation is the first check of a split: both come from rows that a tree has not seen, so a gap
+between them means that the validation rows are not like the training rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import PositiveInt
+
+from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
+
+__all__ = ["ExtraTreesClassifier", "ExtraTreesRegressor", "ForestClassifier", "ForestRegressor"]
+
+
+class Forest:
+    """Settings and out-of-bag predictions, the same for all four.
+
+    Parameters
+    ----------
+    n_estimators : int
+        Trees; more is never worse, only slower.
+    max_features : float, int, "sqrt" or "log2"
+        Columns tried at each split: a fraction, a number, or a rule.
+    min_samples_leaf : int
+        Fewest rows in a leaf; 3 to 25 smooth noisy targets.
+    max_depth : int, optional
+    max_samples : float, optional
+        Rows drawn for each tree, as a fraction of all; None draws as many as there are.
+    oob : bool
+        Draw rows with replacement for each tree and keep out-of-bag predictions; False fits each tree on all rows
+        (`extra-trees` only, a forest always draws).
+    n_jobs : int
+        Threads of `fit`; -1 takes every core.
+    random_state : int, optional
+
+    Attributes
+    ----------
+    forest_ : the fitted scikit-learn forest
+    oob_prediction_ : DataFrame of shape (n_samples, n_classes) or (n_samples, 1)
+        With `oob` only. Indexed like X; one column for each of `classes_`, or "value". Each row is the mean of the
+        trees that did not draw it; NaN for the rows in `never_oob_`.
+    never_oob_ : Index
+        Rows that every tree has drawn. Some are to be expected with fewer than about 20 trees.
+
+    Notes
+    -----
+    Out-of-bag rows are drawn one by one: with grouped or dated rows they are as optimistic as a random split is.
+    """
+
+    _grower: str
+    forest_: Any
+
+    def __init__(
+        self,
+        *,
+        n_estimators: PositiveInt = 100,
+        max_features: Literal["sqrt", "log2"] | int | float = 0.5,
+        min_samples_leaf: PositiveInt = 3,
+        max_depth: PositiveInt | None = None,
+        max_samples: float | None = None,
+        oob: bool = True,
+        n_jobs: int = -1,
+        random_state: int | None = None,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.max_features = max_features
+        self.min_samples_leaf = min_samples_leaf
+        self.max_depth = max_depth
+        self.max_samples = max_samples
+        self.oob = oob
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _grow(self, prepared: pd.DataFrame, target: np.ndarray) -> Any:
+        from sklearn import ensemble
+
+        draws = self.oob or "RandomForest" in self._grower
+        forest = getattr(ensemble, self._grower)(
+            n_estimators=self.n_estimators,
+            max_features=self.max_features,
+            min_samples_leaf=self.min_samples_leaf,
+            max_depth=self.max_depth,
+            bootstrap=draws,
+            max_samples=self.max_samples if draws else None,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )
+        forest.fit(prepared.to_numpy(np.float32), target)
+        # Threads add up the trees in whatever order they end, which changes the last digits from call to call.
+        return forest.set_params(n_jobs=1)
+
+    def _keep_oob(self, prepared: pd.DataFrame, columns: list[Any]) -> None:
+        """Average, for each row, the trees that did not draw it."""
+        values = prepared.to_numpy(np.float32)
+        total, count = np.zeros((len(values), len(columns))), np.zeros(len(values))
+        for tree, drawn in zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True):
+            out = np.ones(len(values), dtype=bool)
+            out[drawn] = False
+            if out.any():
+                grown = tree.predict_proba if hasattr(tree, "predict_proba") else tree.predict
+                total[out] += grown(values[out]).reshape(-1, len(columns))
+                count += out
+        mean = np.divide(total, count[:, None], out=np.full_like(total, np.nan), where=count[:, None] > 0)
+        self._store_oob(pd.DataFrame(mean, index=prepared.index, columns=columns), count == 0)
+
+    def _store_oob(self, oob: pd.DataFrame, never: np.ndarray) -> None:
+        self.oob_prediction_ = oob
+        self.never_oob_ = oob.index[never]
+        if len(self.never_oob_):
+            warnings.warn(
+                f"{len(self.never_oob_)} of {len(oob)} rows were drawn by every one of {self.n_estimators} trees and "
+                "have no out-of-bag prediction; raise n_estimators or lower max_samples.",
+                stacklevel=4,
+            )
+
+
+class ForestClassifier(Forest, TabularClassifier):
+    """Random forest for labels (Breiman 2001); the settings are those of `Forest`."""
+
+    _grower = "RandomForestClassifier"
+
+    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
+        self.forest_ = self._grow(prepared, numbers)
+        if self.oob:
+            self._keep_oob(prepared, list(self.classes_))
+
+    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
+        return np.asarray(self.forest_.predict_proba(prepared.to_numpy(np.float32)))
+
+
+class ExtraTreesClassifier(ForestClassifier):
+    """Extremely randomised trees for labels (Geurts, Ernst & Wehenkel 2006); the settings are those of `Forest`."""
+
+    _grower = "ExtraTreesClassifier"
+
+
+class ForestRegressor(Forest, TabularRegressor):
+    """Random forest for values (Breiman 2001); the settings are those of `Forest`."""
+
+    _grower = "RandomForestRegressor"
+
+    def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
+        self.forest_ = self._grow(prepared, values)
+        if self.oob:
+            self._keep_oob(prepared, ["value"])
+
+    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
+        return np.asarray(self.forest_.predict(prepared.to_numpy(np.float32)))
+
+
+class ExtraTreesRegressor(ForestRegressor):
+    """Extremely randomised trees for values (Geurts, Ernst & Wehenkel 2006); the settings are those of `Forest`."""
+
+    _grower = "ExtraTreesRegressor"

@@ -1,0 +1,1 @@
+"""Image models: a column of file paths in, probabilities out."""

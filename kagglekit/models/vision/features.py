@@ -1,0 +1,288 @@
+"""Features of a frozen ImageNet model under a linear head: strong, and done in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from kagglekit.errors import ConfigError, CorruptImages, DataError
+from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, RowStore, check_resize, file_key
+from kagglekit.models.vision.inputs import image_paths, target_values
+from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
+from kagglekit.models.vision.transforms import Normalizer
+from kagglekit.models.vision.weights import Backbone, create_backbone
+from kagglekit.progress import Progress, Silent
+
+__all__ = ["FrozenFeatures", "FrozenFeaturesRegressor", "pooled_features"]
+
+_VERSION = 1
+_CHUNK = 64
+_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
+_PENALTIES = np.logspace(0, 5, 11)
+
+
+def pooled_features(
+    paths: Sequence[str],
+    arch: str,
+    size: int,
+    resize: Resize = "squish",
+    *,
+    flip: bool = True,
+    weights: str | None = None,
+    cache_dir: str | None = None,
+    device: str | None = None,
+    random_state: int = 0,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """What a frozen model makes of images, pooled over the picture: shape (n_images, n_features), float32.
+
+    Each image is looked at once, whatever asks for it later: other folds, heads and processes read the cache.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    arch, size, resize, weights, device
+        See `FrozenFeatures`.
+    flip : bool
+        Average with the features of the mirror image.
+    cache_dir : str, optional
+        None keeps nothing.
+    random_state : int
+        Only for random weights.
+    progress : Progress, optional
+
+    Raises
+    ------
+    CorruptImages, ConfigError, WeightsNotFound, MissingExtra
+    """
+    check_resize(resize)
+    with quiet(), repeatable(random_state):
+        backbone = create_backbone(arch, weights=weights, num_classes=0, size=size)
+    key = backbone.weights.key if backbone.weights.path else f"random{random_state}"
+    name = f"features-v{_VERSION}-{arch}-{key}-{resize}-{size}{'-flip' if flip else ''}"
+    keys = [file_key(path) for path in paths]
+    by_key = dict(zip(keys, paths, strict=True))
+    store = RowStore(Path(cache_dir) / name if cache_dir else None, (backbone.model.num_features,), "float32")
+    if new := store.missing(keys):
+        look = _Look(backbone, pick_device(device), size, resize, flip, progress or Silent())
+        store.add(new, lambda rows: look.fill(rows, [by_key[key] for key in new]))
+    return store.take(keys)
+
+
+class _Look:
+    """Runs the frozen model over files, a chunk at a time, so that memory does not grow with their number."""
+
+    def __init__(
+        self, backbone: Backbone, device: Any, size: int, resize: Resize, flip: bool, progress: Progress
+    ) -> None:
+        torch = import_torch()
+        self.model = backbone.model.to(device, memory_format=torch.channels_last).eval()
+        self.normalize, self.device = Normalizer(backbone.mean, backbone.std), device
+        self.size, self.resize, self.flip, self.progress = size, resize, flip, progress
+
+    def fill(self, rows: np.ndarray, paths: Sequence[str]) -> None:
+        torch = import_torch()
+        bad: list[str] = []
+        with self.progress.task(f"features at {self.size} px", len(paths)) as task, torch.inference_mode():
+            for start in range(0, len(paths), _CHUNK):
+                chunk = paths[start : start + _CHUNK]
+                try:
+                    images = DecodedImages.open(chunk, self.size, self.resize).take(chunk)
+                except CorruptImages as error:
+                    bad += error.files
+                if not bad:
+                    rows[start : start + _CHUNK] = self._features(images)
+                task.advance(len(chunk))
+        if bad:
+            raise CorruptImages(bad, hint=HINT_CORRUPT)
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        x = self.normalize(images, self.device)
+        found = self.model(x)
+        if self.flip:
+            found = (found + self.model(x.flip(-1))) / 2
+        return found.float().cpu().numpy()
+
+
+def _logistic(C: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=500))
+
+
+def _choose_c(features: np.ndarray, numbers: np.ndarray, seed: int) -> float:
+    """The strength with the lowest log loss on inner folds; the middle one when a class is too rare for folds."""
+    rarest = int(np.bincount(numbers).min())
+    if rarest < 2:
+        return _STRENGTHS[1]
+    inner = StratifiedKFold(min(3, rarest), shuffle=True, random_state=seed)
+    losses = [
+        -cross_val_score(_logistic(C), features, numbers, cv=inner, scoring="neg_log_loss").mean() for C in _STRENGTHS
+    ]
+    return _STRENGTHS[int(np.argmin(losses))]
+
+
+class _Frozen(BaseEstimator):
+    uses_eval_set: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        arch: str = "tf_efficientnet_lite0",
+        size: int = 224,
+        resize: Resize = "squish",
+        flip: bool = True,
+        C: float | None = None,
+        weights: str | None = None,
+        path_col: str = "path",
+        cache_dir: str | None = None,
+        device: str | None = None,
+        random_state: int = 0,
+        progress: Any = None,
+    ) -> None:
+        self.arch = arch
+        self.size = size
+        self.resize = resize
+        self.flip = flip
+        self.C = C
+        self.weights = weights
+        self.path_col = path_col
+        self.cache_dir = cache_dir
+        self.device = device
+        self.random_state = random_state
+        self.progress = progress
+
+    def _features(self, X: pd.DataFrame) -> np.ndarray:
+        return pooled_features(
+            image_paths(X, self.path_col),
+            self.arch,
+            self.size,
+            self.resize,
+            flip=self.flip,
+            weights=self.weights,
+            cache_dir=self.cache_dir,
+            device=self.device,
+            random_state=self.random_state,
+            progress=self.progress,
+        )
+
+    def _check_settings(self) -> None:
+        if self.size < 8:
+            raise ConfigError(f"size must be at least 8 pixels, got {self.size}.")
+        if self.C is not None and self.C <= 0:
+            raise ConfigError(f"C must be above 0, got {self.C}.")
+
+
+class FrozenFeatures(ClassifierMixin, _Frozen):
+    """Logistic regression on the pooled features of a frozen ImageNet model.
+
+    When not to use it: where classes differ in details that ImageNet does not teach (lesions under a microscope), a
+    fine-tuned `TimmClassifier` is far better.
+
+    Parameters
+    ----------
+    arch : str
+        timm's name of the architecture.
+    size : int
+        Side of the square that the model sees, in pixels.
+    resize : {"squish", "crop", "pad"}
+        How an image that is not square becomes so.
+    flip : bool
+        Average each image's features with those of its mirror image.
+    C : float, optional
+        Inverse strength of the head's penalty, on standardised features. None chooses it by cross-validation inside the
+        rows of `fit`.
+    weights : str, optional
+        File or folder with pretrained weights, or "random". None looks in the known places, see `weights.find_weights`.
+    path_col : str
+        The column of X that holds the paths.
+    cache_dir : str, optional
+        Where features are kept for other folds and heads; None keeps nothing.
+    device : str, optional
+        A torch device; None takes the GPU when there is one.
+    random_state : int
+        Cuts the inner folds.
+    progress : kagglekit.progress.Progress, optional
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    C_ : float
+        The strength that was used.
+    head_ : Pipeline
+        Scaler and logistic regression.
+
+    References
+    ----------
+    Kornblith, Shlens and Le, "Do Better ImageNet Models Transfer Better?", 2019 (logistic regression on features).
+    """
+
+    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: tuple[pd.DataFrame, pd.Series] | None = None) -> Self:
+        """Fit the head; the model below it stays as it is.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            With a column `path_col` of image files.
+        y : Series of shape (n_samples,), indexed like X
+        eval_set : ignored
+
+        Raises
+        ------
+        DataError, CorruptImages, ConfigError, WeightsNotFound, MissingExtra
+        """
+        self._check_settings()
+        labels = target_values(X, y)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        features = self._features(X)
+        if len(self.classes_) > 1:
+            self.C_ = self.C or _choose_c(features, numbers, self.random_state)
+            self.head_ = _logistic(self.C_).fit(features, numbers)
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Probabilities of shape (n_samples, n_classes); columns in the order of `classes_`."""
+        check_is_fitted(self, "classes_")
+        if len(self.classes_) == 1 or not len(X):
+            return np.ones((len(X), len(self.classes_)))
+        return self.head_.predict_proba(self._features(X))
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """The most probable label of each image; ties go to the first class."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class FrozenFeaturesRegressor(RegressorMixin, _Frozen):
+    """Ridge regression on the pooled features of a frozen ImageNet model.
+
+    Parameters are those of `FrozenFeatures`; `C` is one over the ridge penalty, and None chooses it by leave-one-out.
+
+    Attributes
+    ----------
+    C_ : float
+    head_ : Pipeline
+    """
+
+    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: tuple[pd.DataFrame, pd.Series] | None = None) -> Self:
+        """Fit the head; see `FrozenFeatures.fit`, with finite numbers for y."""
+        self._check_settings()
+        try:
+            values = target_values(X, y).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"A regression needs numbers for y ({error}).") from error
+        penalties = _PENALTIES if self.C is None else np.array([1 / self.C])
+        self.head_ = make_pipeline(StandardScaler(), RidgeCV(alphas=penalties)).fit(self._features(X), values)
+        self.C_ = float(1 / self.head_[-1].alpha_)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Values of shape (n_samples,)."""
+        check_is_fitted(self, "head_")
+        return self.head_.predict(self._features(X)) if len(X) else np.empty(0)

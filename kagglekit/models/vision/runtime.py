@@ -1,0 +1,88 @@
+"""torch as we want it: imported once with idle threads that sleep, seeded and silenced for a block only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kagglekit.errors import MissingExtra
+
+__all__ = ["import_timm", "import_torch", "pick_device", "quiet", "repeatable"]
+
+_SPIN = "GOMP_SPINCOUNT"
+
+# Deprecations and notes that torch, timm and fastai give about each other; nothing a user could act on.
+_COMPLAINTS = (
+    "`torch.jit.script` is deprecated",
+    "Detected call of `lr_scheduler.step",
+    ".*nonzero.*",
+    ".*default grid_sample.*",
+)
+
+
+def import_torch(what: str = "An image model") -> Any:
+    """torch, with OpenMP threads that sleep while they wait.
+
+    They spin by default, which makes a step many times slower as soon as another process wants a core. OpenMP reads
+    the setting once, when torch loads it, so the environment is put back after the import.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    before = os.environ.get(_SPIN)
+    if "torch" not in sys.modules and before is None and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ[_SPIN] = "0"
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra(what, error.name or "torch", "vision") from error
+    finally:
+        if before is None:
+            os.environ.pop(_SPIN, None)
+    return torch
+
+
+def import_timm(what: str = "An image model") -> Any:
+    """timm, on top of `import_torch`.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    import_torch(what)
+    try:
+        with quiet():
+            import timm
+    except ImportError as error:
+        raise MissingExtra(what, error.name or "timm", "vision") from error
+    return timm
+
+
+def pick_device(name: str | None) -> Any:
+    """The named torch device, or the GPU when there is one, else the CPU."""
+    torch = import_torch()
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@contextmanager
+def repeatable(seed: int) -> Iterator[None]:
+    """Seed torch's own generators for as long as the block runs, then put their states back."""
+    torch = import_torch()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep known complaints of the libraries below us from the user, by message, as long as the block runs."""
+    with warnings.catch_warnings():
+        for message in _COMPLAINTS:
+            warnings.filterwarnings("ignore", message=message)
+        yield

@@ -1,0 +1,200 @@
+"""Fine-tuning with fastai's Learner, fed straight from the decoded-image cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kagglekit.errors import MissingExtra
+from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.transforms import Augmentation, Normalizer
+
+__all__ = ["Batches", "Recipe", "fine_tune"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a pretrained model is fine-tuned.
+
+    Parameters
+    ----------
+    epochs : int
+        With the whole model free.
+    freeze_epochs : int
+        Before those, with only the head free.
+    lr : float
+        Highest learning rate of the head; one cycle, cosine.
+    body_lr : float
+        Highest learning rate of the last layers below the head; the first layers get `body_lr * first_lr`.
+    wd : float
+        Decoupled weight decay, on neither biases nor normalisation.
+    label_smoothing : float
+    train_bn : bool
+        Whether batch normalisation uses and updates batch statistics.
+    """
+
+    epochs: int
+    freeze_epochs: int
+    lr: float
+    body_lr: float
+    first_lr: float = 0.3
+    wd: float = 0.01
+    label_smoothing: float = 0.1
+    train_bn: bool = True
+
+
+class Batches:
+    """Shuffled, augmented batches of (images, class numbers); a new order at every pass.
+
+    Parameters
+    ----------
+    images : DecodedImages
+    paths : sequence of str
+    targets : ndarray of int, shape (n_images,)
+    batch_size : int
+    normalize : Normalizer
+    augment : Augmentation, optional
+    generator : torch.Generator
+        On the CPU; all chance of the data path comes from it.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        images: DecodedImages,
+        paths: Sequence[str],
+        targets: np.ndarray,
+        *,
+        batch_size: int,
+        normalize: Normalizer,
+        augment: Augmentation | None,
+        generator: Any,
+        device: Any,
+    ) -> None:
+        self.images, self.paths, self.targets = images, np.asarray(paths, dtype=object), targets
+        self.normalize, self.augment = normalize, augment
+        self.generator, self.device = generator, device
+        # Batches of equal size, so that none is left with an image or two: batch statistics of those are noise.
+        self._n = max(1, round(len(paths) / batch_size))
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        import torch
+
+        order = torch.randperm(len(self.paths), generator=self.generator).numpy()
+        for rows in np.array_split(order, self._n):
+            x = self.normalize(self.images.take(self.paths[rows]), self.device)
+            if self.augment:
+                x = self.augment(x, self.generator)
+            yield x, torch.from_numpy(self.targets[rows]).to(self.device)
+
+
+@dataclass(frozen=True)
+class _Loaders:
+    """The little that fastai's Learner asks of its data."""
+
+    train: Batches
+    device: Any
+    n_inp: int = 1
+
+    def __getitem__(self, number: int) -> Any:
+        return self.train if number == 0 else ()
+
+
+def fine_tune(
+    model: Any,
+    head: Any,
+    batches: Batches,
+    recipe: Recipe,
+    *,
+    on_batch: Callable[[], None],
+    on_epoch: Callable[[], bool],
+) -> None:
+    """Train a model in place.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    head : torch.nn.Module
+        The part of it that is new.
+    batches : Batches
+    recipe : Recipe
+    on_batch : callable
+        Called after each batch.
+    on_epoch : callable
+        Called after each epoch with the whole model free; training ends when it returns True.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    import torch
+
+    try:
+        from fastai.callback.core import Callback, CancelFitException
+        from fastai.callback.fp16 import MixedPrecision
+        from fastai.callback.schedule import Learner
+        from fastai.callback.training import GradientClip
+        from fastai.learner import TrainEvalCallback
+    except ImportError as error:
+        raise MissingExtra("Fine-tuning", error.name or "fastai", "vision") from error
+
+    class Watch(Callback):
+        frozen = False
+
+        def before_train(self) -> None:
+            if self.frozen or not recipe.train_bn:
+                _normalisation_eval(model)
+
+        def after_batch(self) -> None:
+            on_batch()
+
+        def after_epoch(self) -> None:
+            if not self.frozen and on_epoch():
+                raise CancelFitException
+
+    watch = Watch()
+    callbacks = [TrainEvalCallback(), watch, GradientClip(1.0)]
+    if batches.device.type == "cuda":
+        callbacks.append(MixedPrecision("bf16" if torch.cuda.is_bf16_supported() else "fp16"))
+    groups = _groups(model, head)
+    learner = Learner(
+        _Loaders(batches, batches.device),
+        model,
+        loss_func=torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        splitter=lambda _: groups,
+        cbs=callbacks,
+        wd=recipe.wd,
+        train_bn=False,
+        default_cbs=False,
+    )
+    if recipe.freeze_epochs:
+        watch.frozen = True
+        learner.freeze()
+        learner.fit_one_cycle(recipe.freeze_epochs, recipe.lr, pct_start=0.9)
+        learner.unfreeze()
+        watch.frozen = False
+    if recipe.epochs:
+        body = recipe.body_lr * np.geomspace(recipe.first_lr, 1, len(groups) - 1)
+        learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
+
+
+def _groups(model: Any, head: Any) -> list[list[Any]]:
+    """Parameters in the order of depth: two groups of the body, then the head."""
+    own = {id(p) for p in head.parameters()}
+    body = [p for p in model.parameters() if id(p) not in own]
+    middle = len(body) // 2
+    return [body[:middle], body[middle:], list(head.parameters())]
+
+
+def _normalisation_eval(model: Any) -> None:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()

@@ -1,0 +1,280 @@
+"""Stage 2: raw files become checked frames by id, and folds that every experiment shares."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+
+from kagglekit.config import Pipeline
+from kagglekit.contracts import Competition, Folds, Label, repeated
+from kagglekit.dataset import Prepared, RawData
+from kagglekit.errors import ConfigError, CorruptImages, DataError, nearest, preview
+from kagglekit.folds import make_folds
+from kagglekit.progress import Progress, Silent
+
+__all__ = ["FindCorrupt", "prepare"]
+
+FindCorrupt = Callable[[list[Path], Progress], list[tuple[Path, str]]]
+"""Decodes image files and returns those that fail, with the reason; the vision models bring one."""
+
+_PLACE = re.compile(r"\{([^{}]+)\}")
+
+
+def prepare(
+    raw: RawData,
+    pipeline: Pipeline,
+    *,
+    find_corrupt: FindCorrupt | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read, check and split a competition's data; a second call with nothing changed reads what the first wrote.
+
+    Parameters
+    ----------
+    raw : RawData
+        A finished download.
+    pipeline : Pipeline
+        Its `[competition]`, `[data]` and `[folds]` tables say how to read it. A `features.py` beside the file may
+        define `add_features(frame) -> frame`, which sees features only, never the target.
+    find_corrupt : callable, optional
+        Checks every image; needed for image competitions only.
+    progress : Progress, optional
+
+    Raises
+    ------
+    DataError
+        Ids repeat, targets are missing, files are missing, or no such folds can be cut.
+    CorruptImages
+        Image files cannot be decoded; all of them are named.
+    ConfigError
+        The pipeline file names a column or file that is not there.
+    """
+    progress = progress or Silent()
+    features = pipeline.path.parent / "features.py"
+    data = _data_key(raw.fingerprint(), pipeline, features)
+    key = _digest(data, pipeline.folds.model_dump(mode="json"))
+    cache = raw.folder / "cache"
+    if (ready := Prepared.load(raw.folder / "prepared", key, cache)) is not None:
+        return ready
+    reader = _Reader(raw.files, pipeline)
+    train, test, sample = reader.train(), reader.test(), reader.sample()
+    competition = _competition(pipeline, train)
+    if competition.has_images and find_corrupt is not None:
+        _check_images(raw.files, [*train["path"], *test["path"]], find_corrupt, progress)
+    shared = [c for c in train.columns if c in test.columns and c != competition.target]
+    notes = _notes(train, test, competition, shared)
+    X, X_test = (_add_features(frame[shared], features) for frame in (train, test))
+    train = X.join(train[[c for c in train.columns if c not in X.columns]])
+    prepared = Prepared(
+        competition=competition,
+        train=train,
+        test=X_test,
+        sample=sample,
+        folds=_folds(pipeline, train),
+        data=data,
+        cache=cache,
+        notes=notes,
+    )
+    prepared.save(raw.folder / "prepared", key)
+    return prepared
+
+
+def _data_key(fingerprint: str, pipeline: Pipeline, features: Path) -> str:
+    code = features.read_text(encoding="utf-8") if features.is_file() else ""
+    tables = [table.model_dump(mode="json") for table in (pipeline.competition, pipeline.data)]
+    return _digest(fingerprint, *tables, pipeline.form, code)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class _Reader:
+    """The tables of a download, indexed by id, with `path` columns where there are images."""
+
+    def __init__(self, files: Path, pipeline: Pipeline) -> None:
+        self.files, self.facts, self.tables = files, pipeline.competition, pipeline.data
+        self.where = pipeline.path
+        self.has_images = pipeline.competition.task.startswith("image")
+
+    def train(self) -> pd.DataFrame:
+        frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train)
+        target = self.facts.target
+        if target not in frame:
+            raise ConfigError(
+                f"{self.where}: {self.tables.train} has no column '{target}'.", hint=nearest(target, frame)
+            )
+        if (missing := frame[target].isna()).any():
+            raise DataError(
+                f"{self.tables.train}: the target '{target}' is missing in {missing.sum()} row(s): "
+                f"{preview(frame.index[missing])}.",
+                hint="Nothing can be learnt from them: drop them in a copy of the file, knowingly.",
+            )
+        return self._finish(frame, self.tables.train_images, "train_images")
+
+    def test(self) -> pd.DataFrame:
+        if self.tables.test is None:  # an image competition may give the test ids in the sample submission only
+            frame = self._indexed(self._csv(self.tables.sample, "sample"), self.tables.sample)[[]]
+        else:
+            frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
+        frame = self._finish(frame, self.tables.test_images, "test_images")
+        ids = pd.Index(self.sample()[self.facts.id])
+        missing, extra = ids.difference(frame.index), frame.index.difference(ids)
+        if len(missing) or len(extra):
+            raise DataError(
+                f"Test rows and {self.tables.sample} must hold the same ids: "
+                f"{len(missing)} only in the sample ({preview(missing)}), {len(extra)} only in the test rows."
+            )
+        return frame
+
+    def sample(self) -> pd.DataFrame:
+        frame = self._csv(self.tables.sample, "sample")
+        if self.facts.id not in frame:
+            raise ConfigError(f"{self.where}: {self.tables.sample} has no column '{self.facts.id}'.")
+        return frame
+
+    def _csv(self, name: str, key: str) -> pd.DataFrame:
+        path = self.files / name
+        if not path.is_file():
+            known = [p.relative_to(self.files).as_posix() for p in self.files.rglob("*.csv")]
+            raise ConfigError(f"{self.where} [data] {key}: there is no file '{name}'.", hint=nearest(name, known))
+        try:
+            return pd.read_csv(path)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is not a readable CSV ({error}).") from error
+
+    def _indexed(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
+        if self.facts.id not in frame:
+            raise ConfigError(
+                f"{self.where}: {name} has no column '{self.facts.id}'.",
+                hint=nearest(self.facts.id, frame.columns),
+            )
+        frame = frame.set_index(self.facts.id)
+        if frame.index.isna().any():
+            raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {frame.index.isna().sum()} row(s).")
+        if twice := repeated(frame.index):
+            raise DataError(
+                f"{name}: the id column '{self.facts.id}' must name each row once; {len(twice)} come more than "
+                f"once: {preview(twice)}.",
+                hint="Choose another id column in [competition], or make one.",
+            )
+        return frame
+
+    def _finish(self, frame: pd.DataFrame, pattern: str | None, key: str) -> pd.DataFrame:
+        if self.has_images:
+            if pattern is None:
+                raise ConfigError(
+                    f"{self.where} [data]: an image task needs {key}.", hint='{key} = "folder/{image_id}"'
+                )
+            frame = frame.assign(path=_paths(self.files, frame, pattern, f"{self.where} [data] {key}"))
+        unknown = [c for c in self.tables.drop if c not in frame and c != self.facts.target]
+        if unknown and key == "train_images":
+            raise ConfigError(f"{self.where} [data] drop: no column '{unknown[0]}'.", hint=nearest(unknown[0], frame))
+        return frame.drop(columns=[c for c in self.tables.drop if c in frame])
+
+
+def _paths(files: Path, frame: pd.DataFrame, pattern: str, where: str) -> list[str]:
+    columns = frame.reset_index()
+    places = _PLACE.findall(pattern)
+    if unknown := [p for p in places if p not in columns]:
+        raise ConfigError(f"{where}: no column '{unknown[0]}'.", hint=nearest(unknown[0], columns))
+    rows = columns[places].astype(str).to_dict("records")
+    paths = [files / pattern.format_map(row) for row in rows]
+    if gone := [p for p in paths if not p.is_file()]:
+        names = preview(p.relative_to(files).as_posix() for p in gone)
+        raise DataError(f"{where}: {len(gone)} of {len(paths)} image files are not there: {names}.")
+    return [p.absolute().as_posix() for p in paths]
+
+
+def _check_images(files: Path, paths: list[str], find_corrupt: FindCorrupt, progress: Progress) -> None:
+    if bad := find_corrupt([Path(p) for p in paths], progress):
+        names = [f"{path.relative_to(files.absolute()).as_posix()} ({reason})" for path, reason in bad]
+        raise CorruptImages(names, hint="Replace them, or leave their rows out of a copy of the table.")
+
+
+def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
+    facts = pipeline.competition
+    classes: tuple[Label, ...] = ()
+    if facts.task.endswith("classification"):
+        classes = tuple(facts.classes) or tuple(sorted(train[facts.target].unique().tolist()))
+        if unknown := sorted({str(v) for v in train[facts.target].unique()} - {str(c) for c in classes}):
+            raise DataError(
+                f"{pipeline.path}: the target has labels that [competition] classes lacks: {preview(unknown)}."
+            )
+    elif not pd.api.types.is_numeric_dtype(train[facts.target]):
+        raise DataError(
+            f"{pipeline.path}: task '{facts.task}' needs a numeric target; '{facts.target}' holds "
+            f"{train[facts.target].iloc[0]!r}.",
+            hint='Perhaps task = "classification"?',
+        )
+    if pipeline.form == "probability" and len(classes) > 2:
+        raise ConfigError(f"{pipeline.path}: form 'probability' is for two classes, the target has {len(classes)}.")
+    for key in ("group", "time"):
+        column = getattr(facts, key)
+        if column is not None and column not in train:
+            raise ConfigError(
+                f"{pipeline.path} [competition] {key}: no column '{column}'.", hint=nearest(column, train)
+            )
+    return Competition(
+        slug=facts.slug,
+        task=facts.task,
+        metric=facts.metric,
+        id=facts.id,
+        target=facts.target,
+        classes=classes,
+        group=facts.group,
+        time=facts.time,
+        form=pipeline.form,
+    )
+
+
+def _folds(pipeline: Pipeline, train: pd.DataFrame) -> Folds:
+    facts, table = pipeline.competition, pipeline.folds
+    return make_folds(
+        train.index,
+        scheme=table.scheme,
+        n=table.n,
+        seed=table.seed,
+        repeats=table.repeats,
+        y=train[facts.target],
+        groups=train[facts.group] if facts.group else None,
+        time=train[facts.time] if facts.time else None,
+    )
+
+
+def _notes(train: pd.DataFrame, test: pd.DataFrame, competition: Competition, shared: list[str]) -> tuple[str, ...]:
+    only_train = [c for c in train.columns if c not in shared and c != competition.target]
+    notes = [f"{len(train):,} training rows, {len(test):,} test rows, {len(shared)} shared columns"]
+    if only_train:
+        notes.append(f"left out, because test rows lack them: {preview(only_train)}")
+    if both := len(train.index.intersection(test.index)):
+        notes.append(f"{both} ids are in both train and test")
+    return tuple(notes)
+
+
+def _add_features(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        return frame
+    module = _load_module(path)
+    made = module.add_features(frame.copy())
+    if not isinstance(made, pd.DataFrame) or not made.index.equals(frame.index):
+        raise ConfigError(f"{path}: add_features must return a frame with the same index as it was given.")
+    return made
+
+
+def _load_module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"kagglekit_features_{path.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "add_features"):
+        raise ConfigError(f"{path} must define add_features(frame) -> frame.")
+    return module

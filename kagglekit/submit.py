@@ -1,0 +1,121 @@
+"""Stage 5: a run's test predictions become a checked file, a submission, a ledger line and a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kagglekit.contracts import Run, Submission
+from kagglekit.dataset import Prepared
+from kagglekit.files import atomic, sha256
+from kagglekit.forms import check_submission, to_submission
+from kagglekit.gateway import Gateway
+from kagglekit.ledger import Ledger
+from kagglekit.progress import Progress, Silent
+
+__all__ = ["Submitted", "refresh", "submit", "write_csv"]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What came of a submission; `repeated` when the same file had been sent before and nothing was sent now."""
+
+    submission: Submission
+    repeated: bool
+
+
+def write_csv(run: Run, prepared: Prepared, folder: Path) -> Path:
+    """Write a run's submission file, checked against the sample submission.
+
+    Raises
+    ------
+    SubmissionError
+        Ids, columns or values are not what the sample submission asks for.
+    """
+    frame = to_submission(run.test, prepared.competition, prepared.sample)
+    check_submission(frame, prepared.competition, prepared.sample)
+    path = folder / f"{run.id}.csv"
+    with atomic(path) as file:
+        file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+    return path
+
+
+def submit(
+    gateway: Gateway,
+    run: Run,
+    prepared: Prepared,
+    folder: Path,
+    ledger: Ledger,
+    *,
+    message: str | None = None,
+    again: bool = False,
+    wait_seconds: float = 600.0,
+    progress: Progress | None = None,
+) -> Submitted:
+    """Check, send, record, and wait for the score.
+
+    A file whose bytes were sent before is not sent again, unless `again`. The ledger gets a line as soon as the site
+    has taken the file, and another when the score is there, so that an interrupted wait loses nothing.
+
+    Parameters
+    ----------
+    gateway : Gateway
+    run : Run
+    prepared : Prepared
+    folder : Path
+        Where the file goes.
+    ledger : Ledger
+    message : str, optional
+        The description on the site; by default the run's id, its score and its hypothesis.
+    again : bool, default=False
+    wait_seconds : float, default=600
+        How long to wait for the score.
+    progress : Progress, optional
+
+    Raises
+    ------
+    SubmissionError
+        The file is not what the competition asks for; nothing was sent.
+    GatewayError
+        The site refused it or cannot be reached.
+    """
+    path = write_csv(run, prepared, folder)
+    digest = sha256(path)
+    slug = prepared.competition.slug
+    known = {s.ref for s in gateway.submissions(slug)}
+    before = ledger.with_file(digest)
+    if before is not None and before.ref in known and not again:
+        return Submitted(refresh(gateway, before, ledger, wait_seconds, progress), repeated=True)
+    said = message or f"{run.id} CV {run.score:.5f}: {run.hypothesis}"
+    ref = gateway.submit(slug, path, said[:480])
+    sent = Submission(
+        site=gateway.site.name,
+        slug=slug,
+        run=run.id,
+        file=path.name,
+        sha256=digest,
+        message=said,
+        cv=run.score,
+        cv_se=run.standard_error if len(run.scores) > 1 else 0.0,
+        ref=ref,
+        sent=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    ledger.append(sent)
+    return Submitted(refresh(gateway, sent, ledger, wait_seconds, progress), repeated=False)
+
+
+def refresh(
+    gateway: Gateway, submission: Submission, ledger: Ledger, wait_seconds: float, progress: Progress | None
+) -> Submission:
+    """Wait for a pending submission's score and write it down; a scored one is returned as it is."""
+    if submission.status != "pending":
+        return submission
+    answer = gateway.wait_for_score(
+        submission.slug, submission.ref, timeout=wait_seconds, progress=progress or Silent()
+    )
+    if answer.status == "pending":
+        return submission
+    scored = submission.scored(answer.status, answer.public, answer.private)
+    ledger.append(scored)
+    return scored

@@ -1,0 +1,111 @@
+"""The models that the behaviour suite runs over, each with data it can learn from.
+
+To put another model under the suite, add a `Case` to `CASES`: its name and settings, rows for it, a column that it
+cannot do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.models import registry
+
+N_ROWS = 90
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model for one task.
+
+    Parameters
+    ----------
+    model : str
+        A name for `kagglekit.models.registry.build`.
+    task : str
+    params : dict
+        Settings that make it fast.
+    table : callable of int
+        X for a seed, indexed by ids that are no positions, with more than three distinct rows.
+    target : callable of (X, task)
+        y for it.
+    needed : str
+        A column that must be there at predict.
+    """
+
+    model: str
+    task: str
+    params: dict[str, Any] = field(default_factory=dict)
+    table: Callable[[int], pd.DataFrame] = lambda seed: mixed_table(seed)
+    target: Callable[[pd.DataFrame, str], pd.Series] = lambda X, task: mixed_target(X, task)
+    needed: str = "size"
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.task}"
+
+    def make(self, seed: int = 0) -> Any:
+        return registry.build(self.model, self.params, task=self.task, seed=seed)
+
+    def rows(self, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
+        X = self.table(seed)
+        return X, self.target(X, self.task)
+
+    def output(self, model: Any, X: pd.DataFrame) -> np.ndarray:
+        """Probabilities of a classifier, values of a regressor."""
+        return np.asarray(model.predict_proba(X) if self.task == "classification" else model.predict(X))
+
+
+def mixed_table(seed: int) -> pd.DataFrame:
+    """Every kind of column that competition tables have, missing values and awkward names included."""
+    r = np.random.default_rng(seed)
+    ids = pd.Index([f"row{i:03d}" for i in r.permutation(N_ROWS)], name="id")
+    days = pd.Timestamp("2023-11-20") + pd.to_timedelta(r.integers(0, 400, N_ROWS), unit="D")
+    holes = r.random(N_ROWS) < 0.2
+    return pd.DataFrame(
+        {
+            "size": r.normal(size=N_ROWS),
+            "price": np.where(holes, np.nan, r.lognormal(3, 1, N_ROWS)),
+            "rooms": r.integers(1, 6, N_ROWS),
+            "city": pd.Series(r.choice(["Oslo", "Rome", "Bonn"], N_ROWS)).mask(holes).to_list(),
+            "grade": pd.Categorical(r.choice(["low", "mid", "high"], N_ROWS)),
+            "nullable": pd.Series(r.integers(0, 9, N_ROWS), dtype="Int64").mask(holes).array,
+            "new": r.random(N_ROWS) < 0.5,
+            "sold": days,
+            "seen": days.strftime("%Y-%m-%d"),
+            "name": [f"{t}. X{i}" for i, t in enumerate(r.choice(["Mr", "Mrs"], N_ROWS))],
+            "code": [f"k{i:05d}" for i in r.permutation(N_ROWS)],
+            'a "quoted" [name]: {1, 2}': r.normal(size=N_ROWS),
+            "empty": np.full(N_ROWS, np.nan),
+            "constant": "same",
+        },
+        index=ids,
+    )
+
+
+def mixed_target(X: pd.DataFrame, task: str) -> pd.Series:
+    """Three labels, or a value, that depend on `size` and `city`."""
+    score = X["size"] + (X["city"] == "Oslo")
+    if task == "regression":
+        return score.rename("y")
+    labels = np.select([score < -0.5, score < 0.7], ["blast", "tungro"], "normal")
+    return pd.Series(labels, index=X.index, name="y")
+
+
+_SMALL = {"n_estimators": 40}
+
+CASES: list[Case] = [
+    Case("majority", "classification"),
+    Case("mean", "regression"),
+    *(Case("oner", t) for t in ("classification", "regression")),
+    *(Case("linear", t) for t in ("classification", "regression")),
+    *(Case("forest", t, _SMALL) for t in ("classification", "regression")),
+    *(Case("extra-trees", t, _SMALL) for t in ("classification", "regression")),
+    *(Case("lightgbm", t, _SMALL) for t in ("classification", "regression")),
+    Case("sklearn.neighbors.KNeighborsClassifier", "classification"),
+    Case("sklearn.svm.SVC", "classification"),
+    Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}),
+]

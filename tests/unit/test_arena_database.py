@@ -1,0 +1,82 @@
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kagglekit.arena.database import Database, LimitUsed, SubmissionRecord, stamp
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def submit(database: Database, now: datetime = NOON, limit: int = 3, slug: str = "meadow") -> SubmissionRecord:
+    upload = database.start_upload(slug, "s.csv", 10, now)
+    return database.add_submission(
+        upload, fingerprint="f", team="competitor", description="", daily_limit=limit, now=now
+    )
+
+
+def test_what_is_written_is_read_back_by_another_connection(tmp_path: Path):
+    record = submit(Database(tmp_path / "arena.db"))
+    again = Database(tmp_path / "arena.db")
+    assert again.submission(record.ref) == record and again.pending() == [record]
+    again.set_scores(record.ref, 0.5, None)
+    assert [r.status for r in again.scored("meadow", "f")] == ["complete"]
+    assert again.pending() == [] and again.scored("meadow", "other") == []
+
+
+def test_the_limit_counts_one_utc_day_and_not_what_was_refused(tmp_path: Path):
+    database = Database(tmp_path / "arena.db")
+    late = NOON.replace(hour=23, minute=59, second=59)
+    refused = submit(database, late)
+    database.set_error(refused.ref, "no such id")
+    for _ in range(3):
+        submit(database, late)
+    with pytest.raises(LimitUsed):
+        submit(database, late)
+    submit(database, late, slug="other")
+    submit(database, late + timedelta(seconds=1))
+    assert database.used_today("meadow", "competitor", late) == 3
+
+
+def test_one_upload_is_one_submission(tmp_path: Path):
+    database = Database(tmp_path / "arena.db")
+    upload = database.start_upload("meadow", "s.csv", 10, NOON)
+    facts = {"fingerprint": "f", "team": "competitor", "description": "", "daily_limit": 1, "now": NOON}
+    assert database.add_submission(upload, **facts) == database.add_submission(upload, **facts)
+
+
+def test_threads_that_race_never_pass_the_limit(tmp_path: Path):
+    database, taken, refused = Database(tmp_path / "arena.db"), [], []
+
+    def attempt() -> None:
+        try:
+            taken.append(submit(database, limit=5).ref)
+        except LimitUsed:
+            refused.append(1)
+
+    threads = [threading.Thread(target=attempt) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == 5 and len(refused) == 7
+
+
+def test_each_push_of_a_kernel_is_a_version(tmp_path: Path):
+    database = Database(tmp_path / "arena.db")
+    first = database.save_kernel("paddy", "print(1)", "{}", NOON)
+    second = database.save_kernel("paddy", "print(2)", "{}", NOON)
+    assert (first.version, second.version) == (1, 2)
+    assert database.kernel("paddy") == second and database.kernel("other") is None
+
+
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)).map(lambda d: d.replace(tzinfo=UTC))
+
+
+@given(moments, moments)
+def test_stamps_sort_as_their_moments(a: datetime, b: datetime):
+    millis = [m.replace(microsecond=m.microsecond // 1000 * 1000) for m in (a, b)]
+    assert (stamp(a) < stamp(b)) == (millis[0] < millis[1])

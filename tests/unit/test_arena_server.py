@@ -1,0 +1,353 @@
+import hashlib
+import http.client
+import io
+import json
+import os
+import socket
+import stat
+import zipfile
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from meadow import N_TEST, SLUG, tables, write_answers, write_folder
+
+from kagglekit.arena import hosting
+from kagglekit.arena.database import Database
+from kagglekit.arena.protocol import CALLS
+from kagglekit.arena.server import Arena
+from kagglekit.errors import UsageError
+
+COMPETITIONS = "competitions.CompetitionApiService"
+CLIMBING = [
+    "solution.csv",
+    "../solution.csv",
+    "..%2fsolution.csv",
+    "%2e%2e/solution.csv",
+    "files/../../solution.csv",
+    "....//solution.csv",
+    "/etc/passwd",
+    "..\\solution.csv",
+    "solution.csv\x00.csv",
+    "../../../identity.json",
+    "../../arena.db",
+]
+
+
+class Answer:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.body)
+
+
+def ask(
+    arena: Arena, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Answer:
+    """One request with exactly this path: nothing normalises it on the way."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(arena.url.rsplit(":", 1)[1]), timeout=20)
+    try:
+        connection.request(method, path.removeprefix(arena.url), body, headers or {})
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def call(arena: Arena, method: str, service: str = COMPETITIONS, token: str | None = None, **fields: object) -> Answer:
+    headers = {"Authorization": f"Bearer {token or arena.token}", "Content-Type": "application/json"}
+    return ask(arena, "POST", f"/v1/{service}/{method}", json.dumps(fields).encode(), headers)
+
+
+def location(arena: Arena, method: str, **fields: object) -> str:
+    answer = call(arena, method, **fields)
+    assert answer.status == 302, answer.body
+    return answer.headers["Location"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("arena")
+    hosting.create(write_folder(folder / "folder"), folder / "home", SLUG, metric="accuracy", daily_limit=100)
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def arena(home: Path) -> Iterator[Arena]:
+    with Arena(home) as running:
+        yield running
+
+
+def submit(arena: Arena, path: Path) -> Answer:
+    started = call(
+        arena, "StartSubmissionUpload", competitionName=SLUG, fileName=path.name, contentLength=path.stat().st_size
+    ).json
+    assert ask(arena, "PUT", started["createUrl"], path.read_bytes()).status == 200
+    return call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"])
+
+
+def scored(arena: Arena, ref: int) -> dict[str, Any]:
+    while True:
+        found = call(arena, "GetSubmission", ref=ref).json
+        if found["status"] != "PENDING":
+            return found
+
+
+def test_listens_on_loopback_only_and_says_so_in_its_address(arena: Arena):
+    assert arena.url.startswith("http://127.0.0.1:")
+    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}
+    port = int(arena.url.rsplit(":", 1)[1])
+    for address in own:
+        with socket.socket() as probe:
+            # connect_ex asks the system without the test suite's guard, and reaches this computer only.
+            assert probe.connect_ex((address, port)) != 0
+
+
+def test_without_the_token_no_call_is_answered(arena: Arena):
+    for service, method in CALLS:
+        if method == "IntrospectToken":
+            continue
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic d3Jvbmc="}):
+            answer = ask(arena, "POST", f"/api/v1/{service}/{method}", b'{"competitionName": "meadow"}', headers)
+            assert answer.status == 401 and "error" in answer.json
+
+
+def test_a_token_is_introspected_and_basic_works(arena: Arena):
+    good = call(arena, "IntrospectToken", "security.OAuthService", token="none", **{"token": arena.token})
+    assert good.json == {"active": True, "username": arena.username, "userId": 1, "scope": "resources.admin:*"}
+    body = json.dumps({"token": "wrong"}).encode()
+    assert ask(arena, "POST", "/v1/security.OAuthService/IntrospectToken", body).json == {"active": False}
+    basic = b64encode(f"{arena.username}:{arena.token}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
+    assert ask(arena, "POST", f"/v1/{COMPETITIONS}/ListCompetitions", b"{}", headers).status == 200
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff", b'{"competitionName": 3}', b"[" * 100_000])
+def test_a_malformed_request_is_400(arena: Arena, body: bytes):
+    headers = {"Authorization": f"Bearer {arena.token}"}
+    answer = ask(arena, "POST", f"/v1/{COMPETITIONS}/GetCompetition", body, headers)
+    assert answer.status == 400 and answer.json["code"] == 400
+
+
+def test_calls_that_the_arena_does_not_know_say_so(arena: Arena):
+    answer = call(arena, "ListDatasets", "datasets.DatasetApiService")
+    assert answer.status == 501 and "does not answer datasets.DatasetApiService/ListDatasets" in answer.json["message"]
+    assert ask(arena, "GET", "/v1/nothing").json["error"]["code"] == 404
+
+
+def test_lists_come_in_pages(arena: Arena):
+    first = call(arena, "ListDataFiles", competitionName=SLUG, pageSize=2).json
+    second = call(arena, "ListDataFiles", competitionName=SLUG, pageSize=2, pageToken=first["nextPageToken"]).json
+    names = [f["name"] for f in first["files"] + second["files"]]
+    assert names == ["sample_submission.csv", "test.csv", "train.csv"] and second["nextPageToken"] == ""
+    assert call(arena, "ListDataFiles", competitionName=SLUG, pageToken="x").status == 400
+
+
+def test_a_download_carries_what_a_client_needs_to_resume_and_check_it(arena: Arena, home: Path):
+    address = location(arena, "DownloadDataFile", competitionName=SLUG, fileName="train.csv")
+    assert address.rsplit("/", 1)[1] == "train.csv"
+    whole = ask(arena, "GET", address)
+    content = (home / "competitions" / SLUG / "files" / "train.csv").read_bytes()
+    assert whole.body == content and whole.headers["Accept-Ranges"] == "bytes"
+    assert whole.headers["x-goog-hash"] == f"md5={b64encode(hashlib.md5(content).digest()).decode()}"
+    part = ask(arena, "GET", address, headers={"Range": "bytes=10-", "If-Range": whole.headers["ETag"]})
+    assert (part.status, part.body) == (206, content[10:])
+    assert part.headers["Content-Range"] == f"bytes 10-{len(content) - 1}/{len(content)}"
+    changed = ask(arena, "GET", address, headers={"Range": "bytes=10-", "If-Range": '"other"'})
+    assert (changed.status, changed.body) == (200, content)
+    assert ask(arena, "GET", address, headers={"Range": f"bytes={len(content)}-"}).status == 416
+    datetime.strptime(whole.headers["Last-Modified"], "%a, %d %b %Y %H:%M:%S %Z")
+
+
+def test_the_archive_is_the_same_bytes_whenever_it_is_built(arena: Arena, home: Path):
+    def archive() -> bytes:
+        return ask(arena, "GET", location(arena, "DownloadDataFiles", competitionName=SLUG)).body
+
+    first = archive()
+    built = next((home / "cache" / SLUG).glob("*.zip"))
+    built.unlink()
+    assert archive() == first
+    with zipfile.ZipFile(io.BytesIO(first)) as zipped:
+        assert zipped.testzip() is None
+        assert zipped.namelist() == ["sample_submission.csv", "test.csv", "train.csv"]
+
+
+@pytest.mark.parametrize("name", CLIMBING)
+def test_no_spelling_of_a_name_leaves_the_files(arena: Arena, name: str):
+    answers = [
+        call(arena, "DownloadDataFile", competitionName=SLUG, fileName=name),
+        call(arena, "DownloadDataFile", competitionName=f"{SLUG}/{name}", fileName="train.csv"),
+        call(arena, "DownloadDataFiles", competitionName=f"../competitions/{SLUG}"),
+        call(arena, "GetCompetition", competitionName=name),
+    ]
+    assert [a.status for a in answers] == [404] * 4
+
+
+@pytest.mark.parametrize("name", [n.replace("\x00", "%00").replace("\\", "%5c") for n in CLIMBING])
+@pytest.mark.parametrize(
+    "route", ["/competitions/{}", "/download/{}", "/download/x/{}", "/{}", "/competitions/meadow/{}"]
+)
+def test_no_path_leaks_a_file(arena: Arena, home: Path, route: str, name: str):
+    answer = ask(arena, "GET", route.format(name))
+    assert answer.status in (403, 404)
+    assert b"Usage" not in answer.body and str(home).encode() not in answer.body
+
+
+def test_a_good_ticket_serves_its_file_whatever_name_follows(arena: Arena):
+    address = location(arena, "DownloadDataFile", competitionName=SLUG, fileName="test.csv").rsplit("/", 1)[0]
+    assert b"Usage" not in ask(arena, "GET", f"{address}/solution.csv").body
+    assert ask(arena, "PUT", f"/upload/{address.rsplit('/', 1)[1]}", b"x").status == 403
+
+
+def test_addresses_of_yesterday_are_refused(home: Path):
+    moment = [datetime(2026, 3, 1, tzinfo=UTC)]
+    with Arena(home, now=lambda: moment[0]) as arena:
+        address = location(arena, "DownloadDataFile", competitionName=SLUG, fileName="test.csv")
+        assert ask(arena, "GET", address).status == 200
+        moment[0] += timedelta(days=1)
+        assert ask(arena, "GET", address).status == 403
+
+
+def test_an_upload_goes_on_where_it_stopped(arena: Arena, tmp_path: Path):
+    content = write_answers(tmp_path / "s.csv").read_bytes()
+    n = len(content)
+    started = call(arena, "StartSubmissionUpload", competitionName=SLUG, fileName="s.csv", contentLength=n).json
+    address = started["createUrl"]
+
+    def put(body: bytes, content_range: str) -> Answer:
+        return ask(arena, "PUT", address, body, {"Content-Range": content_range})
+
+    nothing = put(b"", f"bytes */{n}")
+    assert (nothing.status, nothing.headers["Range"], nothing.headers["Location"]) == (308, None, None)
+    early = call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"])
+    assert early.status == 400 and "not been uploaded" in early.json["message"]
+    half = put(content[:100], f"bytes 0-99/{n}")
+    assert (half.status, half.headers["Range"]) == (308, "bytes=0-99")
+    assert put(b"", f"bytes */{n}").headers["Range"] == "bytes=0-99"
+    assert put(content[200:], f"bytes 200-{n - 1}/{n}").status == 400
+    assert put(content[100:], f"bytes 100-{n - 1}/{n}").status == 200
+    assert put(b"", f"bytes */{n}").status == 200
+    created = call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"])
+    assert scored(arena, created.json["ref"])["publicScore"] == "1.00000"
+    sent = ask(arena, "GET", location(arena, "DownloadSubmission", submissionId=created.json["ref"]))
+    assert sent.body == content
+
+
+def test_more_bytes_than_announced_are_refused(arena: Arena):
+    started = call(arena, "StartSubmissionUpload", competitionName=SLUG, fileName="s.csv", contentLength=3).json
+    assert ask(arena, "PUT", started["createUrl"], b"four").status == 400
+    assert call(arena, "StartSubmissionUpload", competitionName=SLUG, contentLength=-1).status == 400
+
+
+def test_an_upload_is_for_one_competition(arena: Arena, home: Path, tmp_path: Path):
+    hosting.create(write_folder(tmp_path / "other"), home, "other")
+    started = call(arena, "StartSubmissionUpload", competitionName="other", fileName="s.csv", contentLength=1).json
+    assert ask(arena, "PUT", started["createUrl"], b"x").status == 200
+    assert call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"]).status == 400
+
+
+def test_the_limit_is_a_400_that_names_midnight_utc(tmp_path: Path):
+    made = tmp_path / "home"
+    hosting.create(write_folder(tmp_path / "folder"), made, SLUG, daily_limit=1)
+    moment = [datetime(2026, 3, 1, 21, tzinfo=UTC)]
+    with Arena(made, now=lambda: moment[0]) as arena:
+        path = write_answers(tmp_path / "s.csv")
+        assert submit(arena, path).status == 200
+        refused = submit(arena, path)
+        assert refused.status == 400
+        assert "submission allowance (1 of 1)" in refused.json["message"]
+        assert "3.0 hours from now, 2026-03-02T00:00:00.000Z" in refused.json["message"]
+        assert call(arena, "GetSubmissionLimits", competitionName=SLUG).json["numAllowedNow"] == 0
+        moment[0] += timedelta(hours=3)
+        assert submit(arena, path).status == 200
+
+
+def test_private_scores_are_hidden_until_the_deadline(tmp_path: Path):
+    made, deadline = tmp_path / "home", datetime(2026, 3, 2, tzinfo=UTC)
+    hosting.create(write_folder(tmp_path / "folder"), made, SLUG, deadline=deadline)
+    moment = [deadline - timedelta(hours=1)]
+    with Arena(made, now=lambda: moment[0]) as arena:
+        ref = submit(arena, write_answers(tmp_path / "s.csv", N_TEST)).json["ref"]
+        assert "privateScore" not in scored(arena, ref)
+        moment[0] = deadline
+        assert scored(arena, ref)["privateScore"] == "1.00000"
+
+
+def test_what_a_killed_arena_left_pending_is_graded_by_the_next(tmp_path: Path):
+    made = tmp_path / "home"
+    hosted = hosting.create(write_folder(tmp_path / "folder"), made, SLUG)
+    database = Database(made / "arena.db")
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    upload = database.start_upload(SLUG, "s.csv", 1, now)
+    (made / "uploads").mkdir()
+    write_answers(made / "uploads" / upload.id)
+    facts = {"fingerprint": hosted.fingerprint, "team": "competitor", "description": "", "daily_limit": 5, "now": now}
+    ref = database.add_submission(upload, **facts).ref
+    with Arena(made) as arena, Arena(made) as second:
+        assert scored(arena, ref)["publicScore"] == "1.00000"
+        assert scored(second, ref)["publicScore"] == "1.00000"
+
+
+def test_a_pushed_kernel_is_stored(arena: Arena, home: Path):
+    service = "kernels.KernelsApiService"
+    answer = call(arena, "SaveKernel", service, slug=f"{arena.username}/paddy", text="print(1)", language="python")
+    assert answer.json["versionNumber"] == 1 and answer.json["url"].endswith(f"/code/{arena.username}/paddy")
+    stored = Database(home / "arena.db").kernel("paddy")
+    assert stored is not None and stored.source == "print(1)"
+    assert call(arena, "SaveKernel", service, slug="somebody/else", text="").status == 403
+
+
+def test_the_leaderboard_can_be_viewed_and_downloaded(arena: Arena):
+    lines = call(arena, "GetLeaderboard", competitionName=SLUG).json["submissions"]
+    assert {"Majority class", "Sample submission"} <= {line["teamName"] for line in lines}
+    zipped = ask(arena, "GET", location(arena, "DownloadLeaderboard", competitionName=SLUG)).body
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+        table = archive.read(f"{SLUG}-publicleaderboard.csv").decode()
+    assert table.count("\n") == len(lines) + 1
+
+
+def test_pages_are_served_without_a_token_and_load_nothing(arena: Arena):
+    for path, status in (("/", 200), (f"/competitions/{SLUG}", 200), ("/competitions/none", 404)):
+        answer = ask(arena, "GET", path)
+        assert answer.status == status and answer.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_foreign_host_name_is_refused(arena: Arena):
+    # DNS rebinding: a page elsewhere whose name now points to this computer.
+    assert ask(arena, "GET", "/", headers={"Host": "evil.example"}).status == 400
+
+
+def test_absolute_addresses_work_for_clients_behind_http_proxy(arena: Arena):
+    headers = {"Host": "localhost", "Authorization": f"Bearer {arena.token}"}
+    answer = ask(arena, "POST", f"http://localhost/api/v1/{COMPETITIONS}/ListCompetitions", b"{}", headers)
+    assert SLUG in [c["url"].rsplit("/", 1)[1] for c in answer.json["competitions"]]
+
+
+def test_a_taken_port_is_one_clear_line(arena: Arena, tmp_path: Path):
+    port = int(arena.url.rsplit(":", 1)[1])
+    with pytest.raises(UsageError, match=f"Port {port} cannot be used"):
+        Arena(tmp_path, port=port).__enter__()
+
+
+def test_the_arena_is_quiet_and_ends_its_threads(home: Path, capfd: pytest.CaptureFixture[str]):
+    import threading
+
+    before = threading.active_count()
+    with Arena(home) as arena:
+        ask(arena, "GET", "/")
+        ask(arena, "GET", "/none")
+    assert threading.active_count() == before
+    assert capfd.readouterr() == ("", "")
+    assert stat.S_IMODE(os.stat(home / "identity.json").st_mode) == 0o600
+
+
+def test_solutions_never_pass_through_any_listing(arena: Arena):
+    answers = tables()["solution"]["grass"].tolist()
+    for method in ("ListDataFiles", "GetCompetition", "GetLeaderboard", "ListSubmissions"):
+        body = call(arena, method, competitionName=SLUG).body.decode()
+        assert "solution" not in body and ",".join(answers) not in body

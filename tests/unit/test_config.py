@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from kagglekit.config import Pipeline, load_pipeline
+from kagglekit.errors import ConfigError, UsageError
+from kagglekit.models import registry
+
+BASE = """
+[competition]
+slug = "s"
+task = "classification"
+metric = "accuracy"
+id = "id"
+target = "y"
+
+[experiments.a]
+why = "a start"
+model = "forest"
+n_estimators = 50
+
+[experiments.b]
+why = "more trees"
+based_on = "a"
+n_estimators = 200
+"""
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Pipeline:
+    path = tmp_path / "pipeline.toml"
+    path.write_text(text)
+    return load_pipeline(path, check_params=registry.check, overrides=overrides)
+
+
+def test_a_child_inherits_and_its_change_is_visible(tmp_path):
+    pipeline = load(tmp_path, BASE)
+    child, parent = pipeline.experiment("b"), pipeline.experiment("a")
+    assert child.model == "forest"
+    assert child.changes(parent) == {"n_estimators": (50, 200)}
+    assert child.why == "more trees"
+
+
+def test_a_hypothesis_is_not_inherited(tmp_path):
+    with pytest.raises(ConfigError, match=r"\[experiments.c\]: the key 'why' is missing"):
+        load(tmp_path, BASE + '[experiments.c]\nbased_on = "a"\n')
+
+
+def test_another_model_takes_no_parameters_from_its_parent(tmp_path):
+    pipeline = load(tmp_path, BASE + '[experiments.c]\nwhy = "x"\nbased_on = "a"\nmodel = "majority"\n')
+    assert pipeline.experiment("c").params == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BASE.replace("slug", "slgu"), r"unknown key 'slgu'. Did you mean 'slug'\?"),
+        (BASE.replace('"accuracy"', '"acuracy"'), r"Did you mean 'accuracy'\?"),
+        (BASE.replace('"forest"', '"forrest"'), r"Did you mean 'forest'\?"),
+        (BASE.replace("n_estimators = 50", "n_estimator = 50"), r"Did you mean 'n_estimators'\?"),
+        (BASE.replace("n_estimators = 50", 'n_estimators = "many"'), "n_estimators"),
+        (BASE.replace("n_estimators = 50", "based_no = 1"), r"Did you mean 'based_on'\?"),
+        (BASE.replace('based_on = "a"', 'based_on = "aa"'), r"based_on = 'aa' is no experiment. Did you mean 'a'\?|Known"),
+        (BASE + "[folds]\nn = 0\n", r"\[folds\]: n = 0"),
+        (BASE + '[folds]\nscheme = "strat"\n', r"\[folds\]: scheme = 'strat'"),
+        (BASE + "[fold]\nn = 3\n", r"unknown key 'fold'. Did you mean 'folds'\?"),
+        (BASE + '[ensembles.e]\nmembers = ["a", "z"]\n', "member 'z' is no experiment"),
+        (BASE + '[ensembles.a]\nmembers = "all"\n', "an experiment has the same name"),
+        (BASE + "[experiments", "not valid TOML"),
+        (BASE.replace('why = "a start"', 'why = "a start"\nbased_on = "b"'), "circle"),
+        (BASE.replace("[competition]", "[competitions]"), r"unknown key 'competitions'"),
+        (BASE.replace('id = "id"', "id = 3"), r"\[competition\]: id = 3"),
+    ],
+)
+def test_a_mistake_is_refused_with_the_nearest_name(tmp_path, text, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        load(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_on_the_command_line_win(tmp_path):
+    pipeline = load(tmp_path, BASE, "folds.n=3", "experiments.a.max_features=sqrt", "experiments.b.n_estimators=7")
+    assert pipeline.folds.n == 3
+    assert pipeline.experiment("a").params["max_features"] == "sqrt"
+    assert pipeline.experiment("b").params["n_estimators"] == 7
+
+
+@pytest.mark.parametrize("override", ["folds", "n=3", "experiment.a.size=3", "experiments.zz.size=3", "folds.nn=3"])
+def test_a_setting_without_a_place_is_refused(tmp_path, override):
+    with pytest.raises(ConfigError):
+        load(tmp_path, BASE, override)
+
+
+def test_an_unknown_experiment_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no experiment 'bb'"):
+        load(tmp_path, BASE).experiment("bb")
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="kagglekit new"):
+        load_pipeline(tmp_path / "paddy" / "pipeline.toml", check_params=registry.check)
+
+
+@pytest.mark.parametrize(
+    ("metric", "form"), [("accuracy", "label"), ("log_loss", "probabilities"), ("map@3", "ranking"), ("roc_auc", "probability")]
+)
+def test_the_form_follows_the_metric(tmp_path, metric, form):
+    assert load(tmp_path, BASE.replace('"accuracy"', f'"{metric}"')).form == form

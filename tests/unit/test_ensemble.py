@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
+
+from kagglekit.config import EnsembleTable, load_pipeline
+from kagglekit.ensemble import ensemble, members_of
+from kagglekit.errors import ConfigError, UsageError
+from kagglekit.models import registry
+from kagglekit.prepare import prepare
+from kagglekit.store import Store
+from kagglekit.train import train
+
+
+def trained(root: Path, text: str = PIPELINE):
+    raw = write_raw(root / "data" / SLUG, *tables())
+    pipeline = load_pipeline(write_pipeline(root, text), check_params=registry.check)
+    prepared, store = prepare(raw, pipeline), Store(root / "runs")
+    names = ("majority", "forest", "forest-oob", "larger")
+    return prepared, store, {name: train(prepared, pipeline.experiment(name), store) for name in names}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("world"))
+
+
+def test_all_means_every_experiment_but_the_baselines(world):
+    _, _, runs = world
+    assert set(members_of(EnsembleTable(), runs)) == {"forest", "forest-oob", "larger"}
+
+
+def test_baselines_can_be_members_when_they_are_named(world):
+    _, _, runs = world
+    assert set(members_of(EnsembleTable(members=["majority", "forest"]), runs)) == {"majority", "forest"}
+
+
+def test_a_member_that_is_not_trained_is_refused(world):
+    _, _, runs = world
+    with pytest.raises(UsageError, match="'other', which is not finished"):
+        members_of(EnsembleTable(members=["forest", "other"]), runs)
+    with pytest.raises(UsageError, match="only baselines"):
+        members_of(EnsembleTable(), {"majority": runs["majority"]})
+
+
+@pytest.mark.parametrize("method", ["mean", "greedy"])
+def test_a_blend_is_a_run_with_an_honest_score(world, method):
+    prepared, store, runs = world
+    table = EnsembleTable(method=method)
+    members = members_of(table, runs)
+    run = ensemble(f"blend-{method}", table, members, prepared, store)
+    assert run.kind == "blend"
+    assert set(run.oof.ids) == set(prepared.folds.scored_ids)
+    assert set(run.weights) == set(members)
+    assert sum(run.weights.values()) == pytest.approx(1)
+    assert run.fit_score is not None
+    np.testing.assert_allclose(run.test.frame.sum(axis=1), 1, atol=1e-5)
+    assert store.load(run.id).score == run.score
+
+
+def test_the_order_of_members_never_matters(world, tmp_path):
+    prepared, _, runs = world
+    table = EnsembleTable(method="greedy")
+    members = members_of(table, runs)
+    back = dict(reversed(members.items()))
+    first = ensemble("e", table, members, prepared, Store(tmp_path / "a"))
+    second = ensemble("e", table, back, prepared, Store(tmp_path / "b"))
+    assert first.id == second.id
+    assert dict(first.weights) == dict(second.weights)
+    np.testing.assert_array_equal(first.test.frame.to_numpy(), second.test.frame.to_numpy())
+
+
+def test_members_of_other_folds_are_refused_unless_out_of_bag(world, tmp_path):
+    prepared, store, _ = world
+    _, _, others = trained(tmp_path, PIPELINE.replace("seed = 1", "seed = 9"))
+    with pytest.raises(ConfigError, match="validated on other folds"):
+        ensemble("e", EnsembleTable(), {"forest": others["forest"]}, prepared, store)
+    assert ensemble("e", EnsembleTable(method="mean"), {"oob": others["forest-oob"]}, prepared, store).score > 0.5
