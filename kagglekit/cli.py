@@ -235,7 +235,8 @@ def arena_grade(
     from kagglekit.arena.grader import grade_file
     from kagglekit.arena.hosting import open_hosted
 
-    _print(grade_file(open_hosted(_workspace("arena").arena, name), file), as_json)
+    grade = grade_file(open_hosted(_workspace("arena").arena, name), file)
+    _print({"public": grade.public, "private": grade.private, "all": grade.all_rows}, as_json)
 
 
 @arena_app.command("serve")

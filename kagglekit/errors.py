@@ -164,7 +164,7 @@ class LimitReached(GatewayError):
     """No submissions are left today."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[object]) -> str:
     """A hint that names the known word nearest to a mistyped one.
 
     >>> nearest("epoch", ["epochs", "arch"])
@@ -172,11 +172,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["epochs", "arch"])
     'Known: arch, epochs.'
     """
-    known = sorted(set(known))
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
+    names = sorted({str(k) for k in known})
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
         return f"Did you mean '{close[0]}'?"
-    return f"Known: {', '.join(known)}." if known else "None is known yet."
+    return f"Known: {preview(names, most=12)}." if names else "None is known yet."
 
 
 def preview(items: Iterable[object], most: int = 5) -> str:

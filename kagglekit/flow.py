@@ -20,6 +20,7 @@ from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
+from kagglekit.models.vision.cache import find_corrupt
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
 from kagglekit.store import FoldResult, Store
@@ -106,11 +107,9 @@ class Flow:
     @cached_property
     def prepared(self) -> Prepared:
         """Stage 2, on data that are already here."""
-        find_corrupt = None
-        if self.pipeline.competition.task.startswith("image"):
-            from kagglekit.models.vision.cache import find_corrupt
         raw = RawData(self.workspace.data(self.slug))
-        return prepare(raw, self.pipeline, find_corrupt=find_corrupt, progress=self.progress)
+        check = find_corrupt if self.pipeline.competition.task.startswith("image") else None
+        return prepare(raw, self.pipeline, find_corrupt=check, progress=self.progress)
 
     def planned(self) -> list[Experiment]:
         """The experiments that `submit` runs: all in the file, the optional ones only once they have been trained."""

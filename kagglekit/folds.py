@@ -6,6 +6,7 @@ is first brought into the ids' own order. So a shuffled or re-saved train.csv ke
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -246,10 +247,19 @@ def _is_continuous(y: pd.Series, n: int) -> bool:
 def _times(time: pd.Series) -> Array:
     if pd.api.types.is_numeric_dtype(time) or pd.api.types.is_datetime64_any_dtype(time):
         return time.to_numpy()
+    # pandas only warns when it has to guess a format; a guess could put days and months in the wrong order.
     try:
-        return pd.to_datetime(time).to_numpy()
+        with warnings.catch_warnings(record=True) as guesses:
+            warnings.simplefilter("always", UserWarning)
+            dates = pd.to_datetime(time).to_numpy()
+        reason = str(guesses[0].message) if guesses else ""
     except (ValueError, TypeError) as error:
-        raise FoldsError(f"time must hold numbers or dates; {error}.", hint="Write dates as 2024-12-31.") from error
+        reason = str(error)
+    if reason:
+        raise FoldsError(
+            f"time must hold numbers or dates; {reason.splitlines()[0]}", hint="Write dates as 2024-12-31."
+        )
+    return dates
 
 
 # The schemes: each gives a fold number for every row.

@@ -415,6 +415,22 @@ class Gateway:
         return str(found.url)
 
     @property
+    def username(self) -> str:
+        """The account's name, which the addresses of its notebooks begin with; asks the site when it must."""
+        credentials = self._credentials()
+        if credentials.username:
+            return credentials.username
+        from kagglesdk.security.types.oauth_service import IntrospectTokenRequest
+
+        request = IntrospectTokenRequest()
+        request.token = credentials.token
+        with self._mapped(None), _quiet():
+            found = self._client.security.oauth_client.introspect_token(request)
+        if not found.active or not found.username:
+            raise self._unauthorized("", "")
+        return str(found.username)
+
+    @property
     def _where(self) -> str:
         return "Kaggle" if self.site.name == "kaggle" else "The arena"
 

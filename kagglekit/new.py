@@ -30,7 +30,10 @@ _FEWEST_GROUPS = 10
 
 # Spellings on competition pages, lower case, letters and digits only; longer ones first, as some hold others.
 _SPELLINGS: Sequence[tuple[str, tuple[str, ...]]] = (
-    ("rmsle", ("rootmeansquaredlogarithmicerror", "rootmeansquaredlogerror", "rootmeansquarelogarithmicerror", "rmsle")),
+    (
+        "rmsle",
+        ("rootmeansquaredlogarithmicerror", "rootmeansquaredlogerror", "rootmeansquarelogarithmicerror", "rmsle"),
+    ),
     ("qwk", ("quadraticweightedkappa", "weightedkappa", "cohenskappa", "qwk")),
     ("roc_auc", ("areaunderreceiveroperatingcharacteristiccurve", "areaundertheroccurve", "rocauc", "aucroc", "auroc")),
     ("roc_auc", ("areaunderthecurve", "areaundercurve")),
@@ -241,7 +244,11 @@ class _Look:
         )
 
     def _check(self) -> None:
-        for name, frame in ((self.train_name, self.train), (self.test_name, self.test), (self.sample_name, self.sample)):
+        for name, frame in (
+            (self.train_name, self.train),
+            (self.test_name, self.test),
+            (self.sample_name, self.sample),
+        ):
             if self.id not in frame:
                 raise DataError(
                     f"{name} has no column '{self.id}', which is the id in {self.sample_name}; it has "
@@ -292,7 +299,7 @@ class _Look:
         n = self.y.nunique()
         if not self._looks_like_classes:
             why = f"'{self.target}' holds {n:,} distinct numbers."
-            if (self.y >= 0).all() and self.y.skew() > 1:
+            if float(self.y.min()) >= 0 and pd.Series(self.y, dtype=float).to_frame().skew().iloc[0] > 1:
                 why += " They are lopsided, so it may well be rmsle."
             return "rmse", why
         if self.wide:
@@ -301,7 +308,10 @@ class _Look:
         if n == 2 and types.is_float_dtype(answers) and (answers % 1 != 0).any():
             return "roc_auc", "two classes, and the sample submission holds fractions."
         if self._whole and n > 2:
-            return "accuracy", f"'{self.target}' holds {n} distinct whole numbers; if their order matters, it may be qwk."
+            return (
+                "accuracy",
+                f"'{self.target}' holds {n} distinct whole numbers; if their order matters, it may be qwk.",
+            )
         return "accuracy", f"'{self.target}' holds {n} distinct labels."
 
     def _task(self, metric: str, images: bool) -> Task:
@@ -327,8 +337,8 @@ class _Look:
             return "probabilities"
         forms: dict[str, Form] = {"labels": "label", "values": "value", "ranking": "ranking", "positive": "probability"}
         form = forms.get(needs, "probability")
-        first = self.sample.iloc[0, 1]
-        shown = "nothing" if pd.isna(first) else repr(first.item() if hasattr(first, "item") else first)
+        first = self.sample.iloc[:1, 1].dropna().tolist()
+        shown = repr(first[0]) if first else "nothing"
         self.reasons["form"] = f"{metric} is computed from such answers; the sample's first row holds {shown}."
         return form
 
@@ -380,10 +390,8 @@ class _Look:
 
     def _drop(self, group: str | None, time: str | None) -> tuple[str, ...]:
         reasons = {c: why for c in self._features() if c not in (group, time) and (why := self._useless(c))}
-        if self.test is not self.sample:
-            only = [str(c) for c in self.train.columns if c not in (*self.test.columns, self.target)]
-            if only:
-                self.reasons["only_train"] = f"Not used, because test rows lack them: {preview(only, most=20)}."
+        if only := [str(c) for c in self.train.columns if c not in (*self.test.columns, self.target)]:
+            self.reasons["only_train"] = f"Not used, because test rows lack them: {preview(only, most=20)}."
         self.reasons["drop"] = " ".join(f"'{c}': {why}." for c, why in reasons.items())
         return tuple(reasons)
 
@@ -415,7 +423,9 @@ class _Look:
                 'set task = "image-..." and write train_images and test_images yourself.'
             )
             return None
-        self.reasons["train_images"] = f"All {len(self.train):,} training rows have their file there. {self._sizes(train)}"
+        self.reasons["train_images"] = (
+            f"All {len(self.train):,} training rows have their file there. {self._sizes(train)}"
+        )
         self.reasons["test_images"] = f"All {len(self.test):,} test rows have theirs."
         return train, test
 
@@ -478,7 +488,10 @@ class _Look:
 
 def _dates(values: pd.Series) -> pd.Series | None:
     """The values as dates, when they are text that all reads as dates."""
-    if types.is_numeric_dtype(values) or not values.head(20).astype(str).str.match(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}").all():
+    if (
+        types.is_numeric_dtype(values)
+        or not values.head(20).astype(str).str.match(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}").all()
+    ):
         return None
     try:
         return pd.to_datetime(values, utc=True)
@@ -492,7 +505,9 @@ def render(findings: Findings) -> str:
         _head(findings),
         _table("competition", _competition(findings), findings.reasons),
         _table("data", _data(findings), findings.reasons, _loose(findings)),
-        _table("folds", {"scheme": findings.scheme, "n": findings.n, "seed": 42}, {"scheme": findings.reasons["folds"]}),
+        _table(
+            "folds", {"scheme": findings.scheme, "n": findings.n, "seed": 42}, {"scheme": findings.reasons["folds"]}
+        ),
         *(_table(f"experiments.{name}", table, {}) for name, table in _experiments(findings).items()),
         _table("ensembles.blend", _BLEND, {}),
     ]
@@ -522,8 +537,8 @@ _BLEND = {
 def _head(findings: Findings) -> str:
     text = (
         f"A first draft for {findings.slug}, written by `kagglekit new` from what it saw. "
-        f"{findings.reasons.get('new', '')} READ IT BEFORE YOU USE IT: compare it with the competition's page, above all "
-        "the metric and what a row of the submission holds."
+        f"{findings.reasons.get('new', '')} READ IT BEFORE YOU USE IT: compare it with the competition's page, "
+        "above all the metric and what a row of the submission holds."
     )
     if findings.guesses:
         text += f" Guessed, not seen: {', '.join(findings.guesses)}."

@@ -21,7 +21,7 @@ from kagglekit.progress import Progress, Silent
 
 __all__ = ["FindCorrupt", "prepare"]
 
-FindCorrupt = Callable[[list[Path], Progress], list[tuple[Path, str]]]
+FindCorrupt = Callable[[list[str], Progress], list[tuple[str, str]]]
 """Decodes image files and returns those that fail, with the reason; the vision models bring one."""
 
 _PLACE = re.compile(r"\{([^{}]+)\}")
@@ -157,8 +157,8 @@ class _Reader:
                 hint=nearest(self.facts.id, frame.columns),
             )
         frame = frame.set_index(self.facts.id)
-        if frame.index.isna().any():
-            raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {frame.index.isna().sum()} row(s).")
+        if empty := int(frame.index.isna().sum()):
+            raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {empty} row(s).")
         if twice := repeated(frame.index):
             raise DataError(
                 f"{name}: the id column '{self.facts.id}' must name each row once; {len(twice)} come more than "
@@ -194,8 +194,8 @@ def _paths(files: Path, frame: pd.DataFrame, pattern: str, where: str) -> list[s
 
 
 def _check_images(files: Path, paths: list[str], find_corrupt: FindCorrupt, progress: Progress) -> None:
-    if bad := find_corrupt([Path(p) for p in paths], progress):
-        names = [f"{path.relative_to(files.absolute()).as_posix()} ({reason})" for path, reason in bad]
+    if bad := find_corrupt(paths, progress):
+        names = [f"{Path(path).relative_to(files.absolute()).as_posix()} ({reason})" for path, reason in bad]
         raise CorruptImages(names, hint="Replace them, or leave their rows out of a copy of the table.")
 
 

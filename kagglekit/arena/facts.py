@@ -151,7 +151,7 @@ def train_target(folder: Path, target: str) -> pd.Series | None:
 
 def _metric_for(target: pd.Series) -> tuple[str, str]:
     distinct = target.nunique()
-    if pd.api.types.is_bool_dtype(target) or not pd.api.types.is_numeric_dtype(target):
+    if not pd.api.types.is_numeric_dtype(target):
         return "accuracy", f"'{target.name}' holds labels"
     if pd.api.types.is_float_dtype(target):
         return "rmse", f"'{target.name}' holds numbers"
@@ -160,13 +160,17 @@ def _metric_for(target: pd.Series) -> tuple[str, str]:
     return "rmse", f"'{target.name}' holds {distinct} distinct whole numbers, more than {_MOST_ORDERED_VALUES}"
 
 
+def _label(value: Label | float) -> Label | float:
+    # A column of 0 and 1 with an empty cell somewhere is read as 0.0 and 1.0.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _classes(*targets: pd.Series | None) -> list[Label]:
-    found = {label for target in targets if target is not None for label in target.unique().tolist()}
-    kinds = {type(label) for label in found}
-    if kinds <= {int} or kinds <= {str}:
-        return sorted(found)
-    if kinds <= {bool}:
-        return sorted(str(label) for label in found)
+    found = {_label(value) for target in targets if target is not None for value in target.unique().tolist()}
+    words = [label for label in found if isinstance(label, str)]
+    numbers = [label for label in found if isinstance(label, int)]
+    if len(found) in (len(words), len(numbers)):
+        return sorted(words) or sorted(numbers)
     raise DataError(
         f"Class labels must be all words or all whole numbers, got {preview(sorted(found, key=str))}.",
         hint="Write them alike in train.csv and solution.csv.",

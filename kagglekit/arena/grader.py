@@ -33,6 +33,8 @@ def grade_file(hosted: Hosted, path: Path) -> Grade:
     SubmissionError
         The file is not a table, or not one that the competition accepts; says what is wrong.
     """
+    if not path.is_file():
+        raise SubmissionError(f"There is no file {path}.")
     try:
         frame = read_table(path)
     except DataError as error:

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,11 @@ class Hosted:
 
     def file(self, name: str) -> Path | None:
         """The path of a listed file; None for every other name, however it is spelled."""
-        return self.files_folder / name if any(f.name == name for f in self.files) else None
+        return self.files_folder / name if name in self._names else None
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(f.name for f in self.files)
 
     def sample_frame(self) -> pd.DataFrame:
         return read_table(self.files_folder / self.sample)
@@ -142,9 +147,13 @@ def open_hosted(home: Path, slug: str) -> Hosted:
         There is none of this name; the hint names the nearest.
     """
     folder = competition_folder(home, slug)
-    if not (folder / FACTS).is_file():
-        raise CompetitionNotFound(f"The arena hosts no competition '{slug}'.", hint=nearest(slug, _names(home)))
-    return _from_json(folder, read_json(folder / FACTS))
+    try:
+        stat = (folder / FACTS).stat()
+    except OSError as error:
+        raise CompetitionNotFound(
+            f"The arena hosts no competition '{slug}'.", hint=nearest(slug, _names(home))
+        ) from error
+    return _read(folder, stat.st_ino, stat.st_mtime_ns)
 
 
 def hosted(home: Path) -> list[Hosted]:
@@ -179,6 +188,12 @@ def to_json(made: Hosted) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=64)
+def _read(folder: Path, inode: int, modified: int) -> Hosted:
+    # Inode and time change when the competition is replaced. A listing of ten thousand images takes a while to read.
+    return _from_json(folder, read_json(folder / FACTS))
+
+
 def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
     facts = Competition(
         classes=tuple(stored["classes"]),
@@ -210,7 +225,7 @@ def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a CSV whose labels may be words like "NA".
+    """Read a CSV whose labels may be words like "NA"; True and False are words too.
 
     Raises
     ------
@@ -218,12 +233,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         The file is not a CSV table in UTF-8.
     """
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             path, usecols=columns, keep_default_na=False, na_values=_MISSING, encoding="utf-8-sig", low_memory=False
         )
     except (ValueError, UnicodeError) as error:
         # pandas' own EmptyDataError and ParserError are ValueErrors.
-        raise DataError(f"{path.name} is not a CSV table in UTF-8: {str(error).strip().splitlines()[0]}.") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path.name} is not a CSV table in UTF-8: {reason}.") from error
+    return frame.astype(dict.fromkeys(frame.select_dtypes(bool).columns, str))
 
 
 def now_utc() -> datetime:

@@ -182,8 +182,6 @@ def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     if solution[id_column].duplicated().any():
         twice = solution.loc[solution[id_column].duplicated(), id_column]
         raise DataError(f"{SOLUTION} holds ids more than once: {preview(twice.unique())}.")
-    if pd.api.types.is_bool_dtype(solution[target]):
-        solution[target] = solution[target].astype(str)
     notes = []
     if USAGE not in solution:
         solution[USAGE] = solution[id_column].map(_usage)

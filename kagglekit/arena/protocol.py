@@ -122,7 +122,7 @@ def answer(desk: Desk, service: str, method: str, values: Mapping[str, Any]) -> 
     """
     call = CALLS.get((service, method))
     if call is None:
-        raise Refusal(501, f"The arena does not answer {service}/{method}; it is for competitions only.")
+        raise Refusal(501, f"The arena does not answer {service}/{method}.")
     return call(desk, Fields(values))
 
 
@@ -188,7 +188,8 @@ def create_submission(desk: Desk, fields: Fields) -> Answer:
         )
     except LimitUsed as error:
         raise Refusal(400, _limit_message(hosted.daily_limit, desk.now())) from error
-    desk.grade(record.ref)
+    if record.status == "pending":
+        desk.grade(record.ref)
     return {"message": f"Successfully submitted to {hosted.title} (arena)", "ref": record.ref}
 
 
@@ -288,7 +289,8 @@ def upload_path(home: Path, upload_id: str) -> Path:
 
 def score_text(score: float) -> str:
     """Kaggle sends scores as text, with five decimals."""
-    return f"{score:.5f}"
+    # Adding zero turns -0.0 into 0.0.
+    return f"{round(score, 5) + 0.0:.5f}"
 
 
 def download_ticket(desk: Desk, redirect: Redirect) -> str:

@@ -19,7 +19,7 @@ from kagglekit.arena.hosted import hosted, now_utc, open_hosted
 from kagglekit.arena.identity import identity_of
 from kagglekit.arena.protocol import OPEN_CALLS, Desk, Redirect, Refusal, answer, leaderboard
 from kagglekit.arena.signing import Signer
-from kagglekit.errors import CompetitionNotFound, MissingExtra, UsageError
+from kagglekit.errors import CompetitionNotFound, KagglekitError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -105,7 +105,9 @@ class Arena:
             target=self._server.run, kwargs={"sockets": [listener]}, name="arena", daemon=True
         )
         self._thread.start()
-        while not self._server.started and self._thread.is_alive():
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise KagglekitError("The arena's server did not start.", hint="Try another port.")
             time.sleep(0.005)
         self._grading.start_pending()
         return self

@@ -32,6 +32,14 @@ def _as_target(X: pd.DataFrame, y: Any) -> np.ndarray:
     return series.to_numpy()
 
 
+def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        classes, numbers = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise DataError(f"Labels must be all text or all numbers ({error}).", hint="Use y.astype(str).") from error
+    return classes, numbers
+
+
 class _Tabular(BaseEstimator):
     """Base of all tabular estimators: settings are stored, `fit` learns columns and then the model."""
 
@@ -75,7 +83,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         """
         X = as_frame(X)
         labels = _as_target(X, y)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        self.classes_, numbers = _classes(labels)
         prepared = self._learn_columns(X)
         if len(self.classes_) > 1:
             self._fit_model(prepared, numbers, self._prepare_eval(eval_set))

@@ -40,7 +40,7 @@ class Boosting:
     lambda_l1, lambda_l2 : float
         Penalties on leaf values.
     cat_smooth : float, min_data_per_group : int
-        How strongly rare levels are held back; LightGBM's own 10 and 100 suit a million rows.
+        How strongly rare levels are held back; LightGBM's own `min_data_per_group`, 100, suits large tables.
     objective : str, optional
     eval_metric : str, optional
         LightGBM's name of the metric that early stopping watches; None takes the objective's own.

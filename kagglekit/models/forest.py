@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import PositiveInt
 
+from kagglekit.errors import ConfigError
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
 
 __all__ = ["ExtraTreesClassifier", "ExtraTreesRegressor", "ForestClassifier", "ForestRegressor"]
@@ -91,7 +92,10 @@ class Forest:
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         )
-        forest.fit(prepared.to_numpy(np.float32), target)
+        try:
+            forest.fit(prepared.to_numpy(np.float32), target)
+        except ValueError as error:
+            raise ConfigError(f"The forest refuses a setting: {error}") from error
         # Threads add up the trees in whatever order they end, which changes the last digits from call to call.
         return forest.set_params(n_jobs=1)
 

@@ -25,7 +25,7 @@ _ROWS_TO_CHOOSE_ON = 10_000
 
 
 def _linear_columns() -> TabularColumns:
-    return TabularColumns(encode="onehot", scale=True, squash=True)
+    return TabularColumns(encode="onehot", scale=True, squash=True, most_words=10)
 
 
 class LinearClassifier(TabularClassifier):

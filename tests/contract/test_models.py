@@ -98,10 +98,12 @@ def test_a_missing_column_is_named(case: Case) -> None:
 
 
 @each_case
-def test_y_of_other_rows_is_refused(case: Case) -> None:
+def test_y_of_other_rows_or_with_gaps_is_refused(case: Case) -> None:
     X, y = case.rows()
     with pytest.raises(DataError, match="rows"):
         case.make().fit(X, y[::-1])
+    with pytest.raises(DataError, match=r"all text or all numbers|hold numbers"):
+        case.make().fit(X, pd.Series([1, "a"] * (len(X) // 2), index=X.index, dtype=object))
     with pytest.raises(DataError, match="missing"):
         case.make().fit(X, y.where(y.index != y.index[3]))
 

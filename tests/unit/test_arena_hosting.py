@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_hosted_is_refused_and_leaves_nothing(tmp_path: 
 def test_a_solution_deeper_in_the_folder_and_links_are_refused(tmp_path: Path):
     folder = write_folder(tmp_path / "folder")
     write_folder(folder / "more")
-    with pytest.raises(DataError, match="more/solution.csv"):
+    with pytest.raises(DataError, match=r"more/solution\.csv"):
         hosting.create(folder, tmp_path / "home", SLUG)
     folder = write_folder(tmp_path / "linked")
     (folder / "notes.txt").symlink_to(folder / "solution.csv")
@@ -179,6 +179,8 @@ def test_what_is_no_submission_is_refused_with_a_reason(tmp_path: Path, content:
     (tmp_path / "bad.csv").write_text(content)
     with pytest.raises(SubmissionError, match="submission"):
         grade_file(made, tmp_path / "bad.csv")
+    with pytest.raises(SubmissionError, match="There is no file"):
+        grade_file(made, tmp_path / "none.csv")
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +227,17 @@ def test_every_form_has_a_baseline(tmp_path: Path, metric: str, columns: list[st
     folder = write_folder(tmp_path / "folder", train=train, solution=solution, sample_submission=sample)
     made = hosting.create(folder, tmp_path / "home", SLUG, metric=metric)
     assert team in {b.team for b in made.baselines}
+
+
+@pytest.mark.parametrize(("values", "classes"), [([True, False], ("False", "True")), ([1.0, 0.0], (0, 1))])
+def test_truth_values_and_whole_floats_are_classes(tmp_path: Path, values: list, classes: tuple):
+    made_from = tables()
+    changed = {name: t.assign(grass=(values * 60)[: len(t)]) for name, t in made_from.items() if name != "test"}
+    changed["sample_submission"]["grass"] = values[1]
+    made = create(tmp_path, **changed)
+    assert made.competition.classes == classes
+    made_from["solution"].assign(grass=(values * 15))[["plot", "grass"]].to_csv(tmp_path / "s.csv", index=False)
+    assert grade_file(made, tmp_path / "s.csv").public == 1.0
 
 
 def test_a_missing_solution_is_named(tmp_path: Path):

@@ -154,12 +154,13 @@ def test_rank_means_are_refused_where_more_than_the_order_counts(metric):
 def test_test_rows_are_blended_with_the_final_weights(method):
     members = models({"a": 0.1, "b": 0.3})
     blend = fitted(method, members)
-    P, names = stack(members, IDS[:5], CLASSES)
-    made = blend.predict(P, names, IDS[:5])
+    P, names = stack(members, IDS, CLASSES)
+    made = blend.predict(P, names, IDS)
     assert made.columns == CLASSES
-    assert made.ids.equals(IDS[:5])
+    assert made.ids.equals(IDS)
+    assert AUC.score(Y, made.frame, CLASSES) == pytest.approx(blend.fit_score)
     with pytest.raises(PredictionsError, match="fitted on a, b; it cannot blend a, z"):
-        blend.predict(P, ("a", "z"), IDS[:5])
+        blend.predict(P, ("a", "z"), IDS)
 
 
 def test_a_mean_is_a_mean():

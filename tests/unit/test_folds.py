@@ -153,6 +153,7 @@ COLUMNS = columns_for(IDS, 0)
         ({"scheme": "time"}, "needs time, and none came"),
         ({"scheme": "time", "time": COLUMNS["time"], "repeats": 2}, "Time has one order"),
         ({"scheme": "time", "time": COLUMNS["y"]}, "time must hold numbers or dates"),
+        ({"scheme": "time", "time": pd.Series("31/12/2024", index=IDS)}, "Write dates as 2024-12-31"),
     ],
 )
 def test_what_cannot_be_cut_gets_one_clear_line(changes, says):
@@ -193,13 +194,13 @@ def test_carving_splits_rows_in_two_whatever_their_order(rule, ids, fraction, se
 def test_carving_meets_its_fraction_in_each_class():
     ids = make_ids(100)
     y = labels_for(ids, ("a", "b"), 0)
-    fit, carved = carve(ids, y=y, fraction=0.2, seed=0)
+    _fit, carved = carve(ids, y=y, fraction=0.2, seed=0)
     assert y[carved].value_counts().to_dict() == {"a": 10, "b": 10}
 
 
 def test_carving_from_classes_of_one_row_each_still_carves():
     ids = make_ids(6)
-    fit, carved = carve(ids, y=labels_for(ids, tuple("abcdef"), 0), fraction=0.2, seed=0)
+    _fit, carved = carve(ids, y=labels_for(ids, tuple("abcdef"), 0), fraction=0.2, seed=0)
     assert len(carved) == 1
 
 

@@ -9,6 +9,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
+from kagglekit.errors import ConfigError
 from kagglekit.models.forest import ExtraTreesRegressor, ForestClassifier, ForestRegressor
 
 
@@ -68,3 +69,9 @@ def test_grid_search_runs() -> None:
     X, y = rows()
     search = GridSearchCV(ForestClassifier(n_estimators=30, random_state=0), {"min_samples_leaf": [1, 40]}, cv=3)
     assert set(search.fit(X, y).best_params_) == {"min_samples_leaf"}
+
+
+def test_a_share_of_columns_above_one_is_refused() -> None:
+    X, y = rows()
+    with pytest.raises(ConfigError, match="max_features"):
+        ForestClassifier(max_features=2.5).fit(X, y)

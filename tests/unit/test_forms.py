@@ -22,7 +22,12 @@ FORMS = {
     "probabilities": "log_loss",
     "ranking": "map@2",
 }
-CLASSES = {"label": (3, 4, 5), "probability": ("no", "yes"), "probabilities": ("b", "a", "c"), "ranking": ("u", "v", "w")}
+CLASSES = {
+    "label": (3, 4, 5),
+    "probability": ("no", "yes"),
+    "probabilities": ("b", "a", "c"),
+    "ranking": ("u", "v", "w"),
+}
 
 
 def competition(form: str, metric: str = "", classes: tuple[str | int, ...] | None = None) -> Competition:
@@ -33,7 +38,7 @@ def competition(form: str, metric: str = "", classes: tuple[str | int, ...] | No
 
 def sample_for(comp: Competition, ids: pd.Index) -> pd.DataFrame:
     columns = sorted(comp.columns) if comp.form == "probabilities" else ["answer"]
-    return pd.DataFrame({"Id": ids, **{c: 0 for c in columns}})
+    return pd.DataFrame({"Id": ids, **dict.fromkeys(columns, 0)})
 
 
 def case(form: str, n: int = 12, seed: int = 0) -> tuple[Competition, pd.DataFrame, Predictions, pd.Series]:
@@ -80,7 +85,7 @@ def test_a_part_of_the_rows_is_graded_in_any_order(form):
 
 
 def test_labels_keep_the_type_of_the_classes():
-    comp, sample, predictions, y = case("label")
+    comp, sample, predictions, _y = case("label")
     made = to_submission(predictions, comp, sample)
     assert made["answer"].dtype == np.int64
     assert set(made["answer"]) <= {3, 4, 5}
@@ -171,7 +176,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_gets_its_own_line(fault):
     form, spoil, says = FAULTS[fault]
-    comp, sample, predictions, y = case(form)
+    comp, sample, predictions, _y = case(form)
     made = to_submission(predictions, comp, sample)
     with pytest.raises(SubmissionError, match=says) as caught:
         check_submission(spoil(made), comp, sample)
@@ -179,12 +184,12 @@ def test_each_fault_gets_its_own_line(fault):
 
 
 def test_kaggles_own_rule_takes_any_order():
-    comp, sample, predictions, y = case("value")
+    comp, sample, predictions, _y = case("value")
     check_submission(to_submission(predictions, comp, sample)[::-1], comp, sample, strict=False)
 
 
 def test_predictions_for_other_ids_are_refused():
-    comp, sample, predictions, y = case("value")
+    comp, sample, predictions, _y = case("value")
     with pytest.raises(PredictionsError, match="missing row-13"):
         to_submission(Predictions(predictions.frame[1:]), comp, sample)
     with pytest.raises(PredictionsError, match="sample submission lacks: elsewhere"):
@@ -217,7 +222,7 @@ def test_a_sample_that_does_not_fit_the_form_is_refused(form, columns):
 
 @pytest.mark.parametrize("form", ["label", "value", "probability"])
 def test_a_million_rows_are_checked_quickly(form):
-    comp, sample, predictions, y = case(form)
+    comp, sample, predictions, _y = case(form)
     made = to_submission(predictions, comp, sample)
     big = made.loc[np.arange(1_000_000) % len(made)].assign(Id=np.arange(1_000_000))
     start = time.process_time()

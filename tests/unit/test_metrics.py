@@ -108,7 +108,7 @@ def test_the_per_row_form_gives_the_same_score(name):
         truth, predicted = metric.truth(y, (0, 1, 2)), metric.predicted(frame.to_numpy(), (0, 1, 2))
         mean = metric.per_row(truth, predicted).mean()
         assert metric.finish(mean) == pytest.approx(metric.score(y, frame, (0, 1, 2)))
-    assert (metric.per_row is not None) == (name in "accuracy log_loss rmse rmsle mae map@5".split())
+    assert (metric.per_row is not None) == (name in ["accuracy", "log_loss", "rmse", "rmsle", "mae", "map@5"])
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "mcc", "qwk", "log_loss", "roc_auc", "map@3"])

@@ -88,7 +88,7 @@ WORLDS = {
             seed=2022,
             scale=0.08,
             version=1,
-            summary="ten diseases of rice plants, drawn by code: 832 pictures to train on, 278 to label",
+            summary="ten diseases of rice plants, drawn by code: 832 pictures to train on, 276 to label",
         ),
     )
 }

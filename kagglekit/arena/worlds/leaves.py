@@ -229,5 +229,7 @@ def _grain(draw: ImageDraw.ImageDraw, at: Point, size: float, angle: float, colo
         for k in range(10):
             turn = k * math.pi / 5
             a, b = size * scale * math.cos(turn), 0.42 * size * scale * math.sin(turn)
-            outline.append((at[0] + a * math.cos(angle) - b * math.sin(angle), at[1] + a * math.sin(angle) + b * math.cos(angle)))
+            outline.append(
+                (at[0] + a * math.cos(angle) - b * math.sin(angle), at[1] + a * math.sin(angle) + b * math.cos(angle))
+            )
         draw.polygon(outline, fill=blend((0, 0, 0), colour, light))

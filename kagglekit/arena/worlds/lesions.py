@@ -21,15 +21,9 @@ STRAW: Colour = (206, 190, 132)
 YELLOW: Colour = (202, 190, 66)
 
 
-class _Masks:
-    """Masks of one strip, painted side by side and laid over it in order."""
-
-    def __init__(self, strip: Image.Image) -> None:
-        self.strip = strip
-
-    def new(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        mask = Image.new("L", self.strip.size)
-        return mask, ImageDraw.Draw(mask)
+def _new_mask(strip: Image.Image) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    mask = Image.new("L", strip.size)
+    return mask, ImageDraw.Draw(mask)
 
 
 def _somewhere(rng: Generator, strip: Image.Image, edge: float = 0.1) -> tuple[float, float]:
@@ -50,8 +44,7 @@ def _blur(mask: Image.Image, radius: float) -> Image.Image:
 
 def blast(strip: Image.Image, rng: Generator, severity: float) -> None:
     """Spindles with a grey centre, a brown border and often a yellow halo (Magnaporthe oryzae)."""
-    masks = _Masks(strip)
-    (halo, on_halo), (rim, on_rim), (core, on_core) = masks.new(), masks.new(), masks.new()
+    (halo, on_halo), (rim, on_rim), (core, on_core) = _new_mask(strip), _new_mask(strip), _new_mask(strip)
     unit = strip.height
     for _ in range(4 + int(rng.poisson(10 * severity))):
         x, y = _somewhere(rng, strip, 0.15)
@@ -68,8 +61,7 @@ def blast(strip: Image.Image, rng: Generator, severity: float) -> None:
 
 def brown_spot(strip: Image.Image, rng: Generator, severity: float) -> None:
     """Many small round or oval brown spots with a yellow halo, evenly spread (Bipolaris oryzae)."""
-    masks = _Masks(strip)
-    (halo, on_halo), (spot, on_spot), (core, on_core) = masks.new(), masks.new(), masks.new()
+    (halo, on_halo), (spot, on_spot), (core, on_core) = _new_mask(strip), _new_mask(strip), _new_mask(strip)
     unit = strip.height
     for _ in range(20 + int(rng.poisson(70 * severity))):
         x, y = _somewhere(rng, strip, 0.06)
@@ -86,7 +78,7 @@ def brown_spot(strip: Image.Image, rng: Generator, severity: float) -> None:
 
 def hispa(strip: Image.Image, rng: Generator, severity: float) -> None:
     """White streaks along the veins where beetles scraped the leaf, in groups, and pale blotches mined by grubs."""
-    mask, draw = _Masks(strip).new()
+    mask, draw = _new_mask(strip)
     unit = strip.height
     for _ in range(5 + int(rng.poisson(11 * severity))):
         x, y = _somewhere(rng, strip)
@@ -94,7 +86,9 @@ def hispa(strip: Image.Image, rng: Generator, severity: float) -> None:
         for _ in range(int(rng.integers(2, 9))):
             start, row = x + rng.normal(0, 0.25) * length, y + rng.normal(0, 0.06) * unit
             end = start + length * rng.uniform(0.3, 1.0)
-            draw.line([(start, row), (end, row)], fill=int(rng.integers(130, 235)), width=int(rng.integers(1, 3 + unit // 70)))
+            draw.line(
+                [(start, row), (end, row)], fill=int(rng.integers(130, 235)), width=int(rng.integers(1, 3 + unit // 70))
+            )
     for _ in range(int(rng.poisson(1.2 * severity))):
         x, y = _somewhere(rng, strip)
         a, b = unit * rng.uniform(0.15, 0.45), unit * rng.uniform(0.05, 0.12)
@@ -104,8 +98,7 @@ def hispa(strip: Image.Image, rng: Generator, severity: float) -> None:
 
 def bacterial_leaf_streak(strip: Image.Image, rng: Generator, severity: float) -> None:
     """Narrow translucent streaks between the veins, water-soaked and then amber to brown (Xanthomonas oryzicola)."""
-    masks = _Masks(strip)
-    (halo, on_halo), (streak, on_streak) = masks.new(), masks.new()
+    (halo, on_halo), (streak, on_streak) = _new_mask(strip), _new_mask(strip)
     unit = strip.height
     for _ in range(22 + int(rng.poisson(60 * severity))):
         x, y = _somewhere(rng, strip, 0.06)
@@ -154,7 +147,9 @@ def downy_mildew(strip: Image.Image, rng: Generator, severity: float) -> None:
     cell = max(2, round(height * rng.uniform(0.03, 0.05)))
     speckle = smooth_noise(rng, (width, height), (width // (2 * cell), height // cell))
     paste(strip, (190, 200, 118), _mask(patches * np.float32(0.8)), 0.55)
-    paste(strip, (226, 228, 190), _mask(np.clip(patches + np.float32(0.25), 0, 1) * (speckle - np.float32(0.1)) * 3), 0.85)
+    paste(
+        strip, (226, 228, 190), _mask(np.clip(patches + np.float32(0.25), 0, 1) * (speckle - np.float32(0.1)) * 3), 0.85
+    )
 
 
 def healthy(strip: Image.Image, rng: Generator, severity: float) -> None:
@@ -162,7 +157,7 @@ def healthy(strip: Image.Image, rng: Generator, severity: float) -> None:
 
 
 def _specks(strip: Image.Image, rng: Generator, colour: Colour, n: int, opacity: float) -> None:
-    mask, draw = _Masks(strip).new()
+    mask, draw = _new_mask(strip)
     for _ in range(n):
         x, y = _somewhere(rng, strip)
         r = strip.height * rng.uniform(0.006, 0.022)
@@ -180,13 +175,11 @@ def blemishes(strip: Image.Image, rng: Generator, age: int) -> None:
         start = rng.uniform(0.7, 0.97)
         paste(strip, blend(YELLOW, STRAW, rng.random()), _mask((along - np.float32(start)) * 8 + edge * 2), 0.7)
     if rng.random() < 0.35:
-        mask, draw = _Masks(strip).new()
+        mask, draw = _new_mask(strip)
         for _ in range(int(rng.integers(1, 5))):
             x, y = _somewhere(rng, strip)
             draw.line([(x, y), (x + strip.height * rng.uniform(0.4, 2.2), y)], fill=130, width=int(rng.integers(1, 4)))
         paste(strip, (222, 232, 214), _blur(mask, 1.5), 0.7)
-
-
 
 
 LESIONS: dict[str, Callable[[Image.Image, Generator, float], None]] = {

@@ -1,6 +1,6 @@
 """A synthetic look-alike of Kaggle's "Paddy Doctor: Paddy Disease Classification".
 
-The files, columns, ids, classes, imbalance and picture sizes are the real competition's; every picture is drawn by code.
+Files, columns, ids, classes, imbalance and picture sizes are the real competition's; every picture is drawn by code.
 Scores here say whether a pipeline works and which of two ideas is better on this practice task. They say nothing about
 scores on the real photographs.
 
@@ -11,8 +11,7 @@ https://www.kaggle.com/competitions/paddy-disease-classification (the layout tha
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.errors import DataError, MissingExtra
+from kagglekit.parallel import pmap
 from kagglekit.progress import Progress, Silent
 
 __all__ = ["CLASSES", "DEFAULT_SCALE", "TITLE", "VARIETIES", "make", "plan"]
@@ -27,6 +27,7 @@ __all__ = ["CLASSES", "DEFAULT_SCALE", "TITLE", "VARIETIES", "make", "plan"]
 TITLE = "Paddy look-alike (synthetic practice data)"
 DEFAULT_SCALE = 0.08
 WRONG_LABELS = 0.035
+_BATCH = 64
 
 # Rows of each class and variety in the real training table.
 CLASSES = {
@@ -117,7 +118,7 @@ def make(
         Made when missing. It gets train.csv, train_images/, test_images/, sample_submission.csv, README.txt and
         solution.csv (columns image_id, label and Usage), which no competitor may see.
     scale : float, optional
-        Share of the full 10,407 training and 3,469 test images; by default 0.08, which gives 832 and 278.
+        Share of the full 10,407 training and 3,469 test images; by default 0.08, which gives 832 and 276.
         A picture is the same at every scale.
     seed : int
         Another seed draws another world.
@@ -132,16 +133,14 @@ def make(
     MissingExtra
         Pillow is not installed.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("Drawing practice pictures", "pillow", "arena") from error
+    if importlib.util.find_spec("PIL") is None:
+        raise MissingExtra("Drawing practice pictures", "pillow", "arena")
     progress = progress or Silent()
     train, test = plan(DEFAULT_SCALE if scale is None else scale, seed)
     jobs = _jobs(folder, train, "train_images", seed) + _jobs(folder, test, "test_images", seed)
     for parent in {job.path.parent for job in jobs}:
         parent.mkdir(parents=True, exist_ok=True)
-    _draw_all(jobs, progress, n_jobs)
+    _draw_all(jobs, progress, -1 if n_jobs is None else n_jobs)
     _write_tables(folder, train, test)
 
 
@@ -151,7 +150,8 @@ def plan(scale: float, seed: int = 2022) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns
     -------
     train : DataFrame
-        Columns image_id, label, variety, age and `drawn`, what the picture shows; the two differ where a label is wrong.
+        Columns image_id, label, variety, age, and `drawn`: what the picture shows. It is not the label where that is
+        wrong.
     test : DataFrame
         The same, and Usage.
     """
@@ -208,25 +208,20 @@ def _jobs(folder: Path, table: pd.DataFrame, images: str, seed: int) -> list[_Jo
 
     varieties = {name: i for i, name in enumerate(VARIETIES)}
     jobs = []
-    for row in table.itertuples():
-        below = Path(images, str(row.label)) if images == "train_images" else Path(images)
-        size = SIZE[::-1] if row.on_side and images == "train_images" else SIZE
-        place = folder / below / str(row.image_id)
-        jobs.append(_Job(seed, int(row.number), place, str(row.drawn), varieties[str(row.variety)], int(row.age), size))
+    for row in table.to_dict("records"):
+        below = Path(images, row["label"]) if images == "train_images" else Path(images)
+        size = SIZE[::-1] if row["on_side"] and images == "train_images" else SIZE
+        path = folder / below / row["image_id"]
+        jobs.append(_Job(seed, row["number"], path, row["drawn"], varieties[row["variety"]], row["age"], size))
     return jobs
 
 
-def _draw_all(jobs: list[_Job], progress: Progress, n_jobs: int | None) -> None:
-    n_jobs = min(n_jobs or os.cpu_count() or 1, len(jobs))
+def _draw_all(jobs: list[_Job], progress: Progress, n_jobs: int) -> None:
     with progress.task("Drawing practice pictures", len(jobs)) as task:
-        if n_jobs == 1:
-            for job in jobs:
-                _draw(job)
-                task.advance()
-            return
-        with ProcessPoolExecutor(n_jobs) as pool:
-            for _ in pool.map(_draw, jobs, chunksize=8):
-                task.advance()
+        for start in range(0, len(jobs), _BATCH):
+            batch = jobs[start : start + _BATCH]
+            pmap(_draw, batch, n_jobs)
+            task.advance(len(batch))
 
 
 def _draw(job: _Job) -> None:

@@ -44,8 +44,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         Passes before those, with only the head free.
     batch_size : int
     lr : float, optional
-        Highest learning rate of the layers below the head; the head gets `head_lr` times as much. None takes 1e-3, which
-        was best, or level with the best, for small convolutional models in 3 to 5 epochs.
+        Highest learning rate of the layers below the head; the head gets three times as much. None takes 1e-3.
     label_smoothing : float
     weight_decay : float
     augment : bool
@@ -158,6 +157,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self._check_settings(eval_set)
         paths = image_paths(X, self.path_col)
         self.classes_, numbers = np.unique(target_values(X, y), return_inverse=True)
+        self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         self.best_epoch_, self.n_steps_ = 0, 0
         if len(self.classes_) > 1:
             with quiet(), repeatable(self.random_state):

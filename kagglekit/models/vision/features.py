@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from kagglekit.errors import ConfigError, CorruptImages, DataError
 from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, RowStore, check_resize, file_key
@@ -27,7 +28,7 @@ __all__ = ["FrozenFeatures", "FrozenFeaturesRegressor", "pooled_features"]
 
 _VERSION = 1
 _CHUNK = 64
-_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
+_STRENGTHS = (1e-3, 1e-2, 1e-1)
 _PENALTIES = np.logspace(0, 5, 11)
 
 
@@ -121,9 +122,9 @@ def _logistic(C: float) -> Pipeline:
 def _choose_c(features: np.ndarray, numbers: np.ndarray, seed: int) -> float:
     """The strength with the lowest log loss on inner folds; the middle one when a class is too rare for folds."""
     rarest = int(np.bincount(numbers).min())
-    if rarest < 2:
+    if rarest < 3:
         return _STRENGTHS[1]
-    inner = StratifiedKFold(min(3, rarest), shuffle=True, random_state=seed)
+    inner = StratifiedKFold(3, shuffle=True, random_state=seed)
     losses = [
         -cross_val_score(_logistic(C), features, numbers, cv=inner, scoring="neg_log_loss").mean() for C in _STRENGTHS
     ]
@@ -173,7 +174,9 @@ class _Frozen(BaseEstimator):
             progress=self.progress,
         )
 
-    def _check_settings(self) -> None:
+    def _check(self, X: pd.DataFrame) -> None:
+        image_paths(X, self.path_col)
+        self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         if self.size < 8:
             raise ConfigError(f"size must be at least 8 pixels, got {self.size}.")
         if self.C is not None and self.C <= 0:
@@ -238,13 +241,14 @@ class FrozenFeatures(ClassifierMixin, _Frozen):
         ------
         DataError, CorruptImages, ConfigError, WeightsNotFound, MissingExtra
         """
-        self._check_settings()
-        labels = target_values(X, y)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        self._check(X)
+        self.classes_, numbers = np.unique(target_values(X, y), return_inverse=True)
         features = self._features(X)
         if len(self.classes_) > 1:
-            self.C_ = self.C or _choose_c(features, numbers, self.random_state)
-            self.head_ = _logistic(self.C_).fit(features, numbers)
+            # These products are too small for several threads, which only wait for each other on a busy machine.
+            with threadpool_limits(1):
+                self.C_ = self.C or _choose_c(features, numbers, self.random_state)
+                self.head_ = _logistic(self.C_).fit(features, numbers)
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
@@ -272,7 +276,7 @@ class FrozenFeaturesRegressor(RegressorMixin, _Frozen):
 
     def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: tuple[pd.DataFrame, pd.Series] | None = None) -> Self:
         """Fit the head; see `FrozenFeatures.fit`, with finite numbers for y."""
-        self._check_settings()
+        self._check(X)
         try:
             values = target_values(X, y).astype(np.float64)
         except (TypeError, ValueError) as error:

@@ -11,9 +11,10 @@ from typing import Any
 
 from kagglekit.errors import MissingExtra
 
-__all__ = ["import_timm", "import_torch", "pick_device", "quiet", "repeatable"]
+__all__ = ["contained_import", "import_timm", "import_torch", "pick_device", "quiet", "repeatable"]
 
 _SPIN = "GOMP_SPINCOUNT"
+_DUPLICATES = "KMP_DUPLICATE_LIB_OK"
 
 # Deprecations and notes that torch, timm and fastai give about each other; nothing a user could act on.
 _COMPLAINTS = (
@@ -67,6 +68,25 @@ def pick_device(name: str | None) -> Any:
     """The named torch device, or the GPU when there is one, else the CPU."""
     torch = import_torch()
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@contextmanager
+def contained_import(what: str) -> Iterator[None]:
+    """Import fastai in this block: its import leaves an environment variable and warning filters behind.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    before = os.environ.get(_DUPLICATES)
+    try:
+        with quiet():
+            yield
+    except ImportError as error:
+        raise MissingExtra(what, error.name or "fastai", "vision") from error
+    finally:
+        if before is None:
+            os.environ.pop(_DUPLICATES, None)
 
 
 @contextmanager

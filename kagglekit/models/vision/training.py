@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from kagglekit.errors import MissingExtra
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.runtime import contained_import, import_torch
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
 __all__ = ["Batches", "Recipe", "fine_tune"]
+
+_BODY_GROUPS = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Recipe:
         Decoupled weight decay, on neither biases nor normalisation.
     label_smoothing : float
     train_bn : bool
-        Whether batch normalisation uses and updates batch statistics.
+        Whether batch normalisation uses and updates batch statistics. In a short training the running statistics lag
+        behind the weights, and the model that predicts is not the one that was trained.
     """
 
     epochs: int
@@ -43,7 +47,7 @@ class Recipe:
     first_lr: float = 0.3
     wd: float = 0.01
     label_smoothing: float = 0.1
-    train_bn: bool = True
+    train_bn: bool = False
 
 
 class Batches:
@@ -133,16 +137,48 @@ def fine_tune(
     ------
     MissingExtra
     """
-    import torch
+    learner = _learner(model, head, batches, recipe)
+    watch = _watch(model, recipe, on_batch, on_epoch)
+    learner.add_cb(watch)
+    if recipe.freeze_epochs:
+        watch.frozen = True
+        learner.freeze()
+        learner.fit_one_cycle(recipe.freeze_epochs, recipe.lr, pct_start=0.9)
+        learner.unfreeze()
+        watch.frozen = False
+    if recipe.epochs:
+        body = recipe.body_lr * np.geomspace(recipe.first_lr, 1, _BODY_GROUPS)
+        learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
 
-    try:
-        from fastai.callback.core import Callback, CancelFitException
+
+def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe) -> Any:
+    """fastai's Learner without its global default callbacks, which print."""
+    torch = import_torch()
+    with contained_import("Fine-tuning"):
         from fastai.callback.fp16 import MixedPrecision
         from fastai.callback.schedule import Learner
         from fastai.callback.training import GradientClip
         from fastai.learner import TrainEvalCallback
-    except ImportError as error:
-        raise MissingExtra("Fine-tuning", error.name or "fastai", "vision") from error
+
+    callbacks = [TrainEvalCallback(), GradientClip(1.0)]
+    if batches.device.type == "cuda":
+        callbacks.append(MixedPrecision("bf16" if torch.cuda.is_bf16_supported() else "fp16"))
+    groups = _groups(model, head)
+    return Learner(
+        _Loaders(batches, batches.device),
+        model,
+        loss_func=torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        splitter=lambda _: groups,
+        cbs=callbacks,
+        wd=recipe.wd,
+        train_bn=False,
+        default_cbs=False,
+    )
+
+
+def _watch(model: Any, recipe: Recipe, on_batch: Callable[[], None], on_epoch: Callable[[], bool]) -> Any:
+    """A callback that holds batch normalisation still when told, and passes on what happens."""
+    from fastai.callback.core import Callback, CancelFitException
 
     class Watch(Callback):
         frozen = False
@@ -158,38 +194,15 @@ def fine_tune(
             if not self.frozen and on_epoch():
                 raise CancelFitException
 
-    watch = Watch()
-    callbacks = [TrainEvalCallback(), watch, GradientClip(1.0)]
-    if batches.device.type == "cuda":
-        callbacks.append(MixedPrecision("bf16" if torch.cuda.is_bf16_supported() else "fp16"))
-    groups = _groups(model, head)
-    learner = Learner(
-        _Loaders(batches, batches.device),
-        model,
-        loss_func=torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
-        splitter=lambda _: groups,
-        cbs=callbacks,
-        wd=recipe.wd,
-        train_bn=False,
-        default_cbs=False,
-    )
-    if recipe.freeze_epochs:
-        watch.frozen = True
-        learner.freeze()
-        learner.fit_one_cycle(recipe.freeze_epochs, recipe.lr, pct_start=0.9)
-        learner.unfreeze()
-        watch.frozen = False
-    if recipe.epochs:
-        body = recipe.body_lr * np.geomspace(recipe.first_lr, 1, len(groups) - 1)
-        learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
+    return Watch()
 
 
 def _groups(model: Any, head: Any) -> list[list[Any]]:
     """Parameters in the order of depth: two groups of the body, then the head."""
     own = {id(p) for p in head.parameters()}
     body = [p for p in model.parameters() if id(p) not in own]
-    middle = len(body) // 2
-    return [body[:middle], body[middle:], list(head.parameters())]
+    cuts = np.linspace(0, len(body), _BODY_GROUPS + 1).astype(int)
+    return [*(body[a:b] for a, b in pairwise(cuts)), list(head.parameters())]
 
 
 def _normalisation_eval(model: Any) -> None:

@@ -108,7 +108,7 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
         model = timm.create_model(arch, num_classes=num_classes, **options)
     except (RuntimeError, KeyError, AssertionError) as error:
         raise ConfigError(
-            f"{arch} at {size} px cannot be made with {found.origin}: {str(error).splitlines()[0]}",
+            f"{arch} at {size} px cannot be made with {found.origin}: {_first_line(error)}",
             hint="Check that the weights are of this architecture and that it takes this size.",
         ) from error
     # timm keeps the overlay, and with it a second copy of all weights, for the model's life.
@@ -216,8 +216,8 @@ def _cached(arch: str) -> tuple[Weights | None, str]:
     from huggingface_hub import constants, try_to_load_from_cache
 
     torch, repo = import_torch(), _hub_id(arch)
-    for name in _HUB_FILES if repo else ():
-        path = try_to_load_from_cache(repo, name)
+    for name in _HUB_FILES:
+        path = try_to_load_from_cache(repo, name) if repo else None
         if isinstance(path, str):
             return Weights(f"the hub's local cache ({repo})", Path(path)), ""
     url = getattr(_pretrained_cfg(import_timm(), arch), "url", None)
@@ -269,7 +269,7 @@ def _from_hub(arch: str, env: Mapping[str, str]) -> tuple[Weights | None, str]:
         except EntryNotFoundError:
             continue
         except (HfHubHTTPError, OSError) as error:
-            return None, f"the model hub ({repo}: {str(error).splitlines()[0]})"
+            return None, f"the model hub ({repo}: {_first_line(error)})"
     return None, f"the model hub ({repo} has none of {', '.join(_HUB_FILES)})"
 
 
@@ -307,7 +307,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise WeightsNotFound(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
+        raise WeightsNotFound(f"{path} is no file of weights: {_first_line(error)}") from error
     for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -333,3 +333,7 @@ def _named_for(timm: Any, arch: str, state: dict[str, Any], found: Weights) -> d
                 f"{tuple(want.shape)}."
             )
     return dict(zip(expected, state.values(), strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,110 @@
+"""One core and many give the same: order, results, exceptions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import kagglekit
+from kagglekit.errors import CorruptImages, DataError, MissingExtra
+from kagglekit.parallel import n_cores, pmap
+
+ERRORS = {
+    "with a hint": lambda: DataError("bad", hint="mend it"),
+    "made from words": lambda: MissingExtra("Training", "torch", "vision"),
+    "with files": lambda: CorruptImages(["a.jpg", "b.jpg"], hint="look"),
+}
+
+
+def raiser(make: Callable[[], Exception]) -> Callable[[int], int]:
+    def fail(item: int) -> int:
+        if item == 2:
+            raise make()
+        return item
+
+    return fail
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_results_keep_the_order_of_the_items(n_jobs):
+    assert pmap(lambda x: x * x, iter(range(7)), n_jobs) == [0, 1, 4, 9, 16, 25, 36]
+
+
+def test_no_items_are_no_work():
+    assert pmap(lambda x: x, [], 2) == []
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_of_ours_arrives_whole(kind, n_jobs):
+    error = ERRORS[kind]()
+    with pytest.raises(type(error)) as caught:
+        pmap(raiser(ERRORS[kind]), [1, 2, 3], n_jobs)
+    assert vars(caught.value) == vars(error)
+    assert str(caught.value) == str(error)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_other_errors_keep_their_type(n_jobs):
+    with pytest.raises(ZeroDivisionError):
+        pmap(raiser(lambda: ZeroDivisionError("x")), [1, 2, 3], n_jobs)
+
+
+def test_one_job_stays_in_this_process_and_two_leave_it():
+    assert set(pmap(lambda _: os.getpid(), range(3), 1)) == {os.getpid()}
+    assert os.getpid() not in pmap(lambda _: os.getpid(), range(3), 2)
+
+
+def test_workers_share_out_the_threads():
+    threads = pmap(lambda _: int(os.environ["OMP_NUM_THREADS"]), range(2), 2)
+    assert set(threads) == {max(1, n_cores() // 2)}
+
+
+def test_cores_follow_the_affinity_of_the_process():
+    assert 1 <= n_cores() <= (os.cpu_count() or 1)
+
+
+SLEEPER = """
+import os, sys, time
+from pathlib import Path
+from kagglekit.parallel import pmap
+def sleep(i):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(60)
+if __name__ == "__main__":
+    pmap(sleep, range(4), 2)
+"""
+
+
+def test_ctrl_c_ends_the_workers(tmp_path):
+    script, pids = tmp_path / "sleeper.py", tmp_path / "pids"
+    script.write_text(SLEEPER)
+    pids.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(Path(kagglekit.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(pids.iterdir())) == 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) != 0
+    wait_for(lambda: not any(alive(int(p.name)) for p in pids.iterdir()))
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

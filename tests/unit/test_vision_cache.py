@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from vision_pictures import pictures
+
+from kagglekit.errors import ConfigError, CorruptImages
+from kagglekit.models.vision.cache import DecodedImages, RowStore, file_key, find_corrupt
+
+
+class Counting:
+    """A progress that counts."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, list[float]] = {}
+
+    @contextmanager
+    def task(self, name: str, total: float | None) -> Iterator[Counting]:
+        self.tasks[name] = self.current = [total or 0, 0]
+        yield self
+
+    def advance(self, steps: float = 1.0) -> None:
+        self.current[1] += steps
+
+    def say(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+def halves(width: int, height: int) -> Image.Image:
+    """Red on the left, blue on the right."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, : width // 2, 0] = pixels[:, width // 2 :, 2] = 255
+    return Image.fromarray(pixels)
+
+
+def test_images_come_by_path_whatever_the_order(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path, 7)
+    paths = list(X["path"])
+    images = DecodedImages.open(paths, 16, cache_dir=tmp_path / "cache")
+    assert len(images) == 7
+    assert images[paths[0]].shape == (16, 16, 3)
+    np.testing.assert_array_equal(images.take(paths[::-1])[::-1], images.take(paths))
+    in_memory = DecodedImages.open(paths, 16)
+    np.testing.assert_array_equal(in_memory.take(paths), images.take(paths))
+
+
+def test_squish_keeps_all_crop_keeps_the_middle_and_pad_adds_black(tmp_path: Path) -> None:
+    path = save(tmp_path / "wide.png", halves(80, 40))
+    squish, crop, pad = (DecodedImages.open([path], 20, r)[path].astype(int) for r in ("squish", "crop", "pad"))
+    for image in (squish, crop):
+        assert image[10, 2].tolist() == [255, 0, 0]
+        assert image[10, 17].tolist() == [0, 0, 255]
+    assert (pad[:4] == 0).all() and (pad[-4:] == 0).all()
+    assert pad[10, 2].tolist() == [255, 0, 0]
+    tall = save(tmp_path / "tall.png", halves(40, 80).transpose(Image.Transpose.ROTATE_90))
+    assert DecodedImages.open([tall], (10, 30), "crop")[tall].shape == (10, 30, 3)
+
+
+def test_an_unknown_resize_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="'squish'"):
+        DecodedImages.open([], 8, "squash")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    value = 255 if mode == "1" else 204  # colours that these modes hold exactly
+    if mode == "I;16":
+        image = Image.fromarray(np.full((9, 11), value * 257, np.uint16))
+    else:
+        image = Image.new("RGB", (11, 9), (value, value, value)).convert(mode)
+    path = save(tmp_path / ("a.tif" if mode == "CMYK" else "a.png"), image)
+    decoded = DecodedImages.open([path], 8)[path]
+    assert decoded.shape == (8, 8, 3)
+    assert np.abs(decoded.astype(int) - value).max() <= 2
+
+
+def test_a_palette_with_transparent_colours_is_read_without_complaint(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 8), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
+    path = save(tmp_path / "a.png", image, transparency=bytes([128] * 4))
+    assert np.abs(DecodedImages.open([path], 8)[path][4, 4].astype(int) - [10, 200, 30]).max() <= 2
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_exif_orientation_is_obeyed(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.jpg", halves(64, 64), quality=95, subsampling=0, exif=exif)
+    decoded = DecodedImages.open([path], 16)[path].astype(int)
+    red_at = {1: (8, 1), 3: (8, 14), 6: (1, 8), 8: (14, 8)}[orientation]
+    assert decoded[red_at][0] > 200 > 50 > decoded[red_at][2]
+
+
+def test_large_photographs_lose_nothing_by_decoding_at_a_lower_scale(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)).resize(
+        (1280, 960), Image.Resampling.BICUBIC
+    )
+    path = save(tmp_path / "a.jpg", smooth, quality=95)
+    reference = np.asarray(Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(DecodedImages.open([path], 64)[path] - reference).mean() < 1
+
+
+def test_all_bad_files_are_named_at_once_and_nothing_is_kept(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 4)
+    text, cut, empty = tmp_path / "text.jpg", tmp_path / "cut.jpg", tmp_path / "empty.png"
+    text.write_text("<html>not found</html>")
+    save(cut, halves(200, 200), quality=95)
+    cut.write_bytes(cut.read_bytes()[:600])
+    empty.touch()
+    paths = [str(text), *X["path"], str(cut), str(empty), str(tmp_path / "gone.png")]
+    with pytest.raises(CorruptImages) as caught:
+        DecodedImages.open(paths, 16, cache_dir=tmp_path / "cache")
+    assert len(caught.value.files) == 4
+    assert all(name in str(caught.value) for name in ("text.jpg", "cut.jpg", "empty.png", "gone.png"))
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    found = find_corrupt(paths)
+    assert [path for path, _ in found] == [str(text), str(cut), str(empty), str(tmp_path / "gone.png")]
+    assert all(reason for _, reason in found)
+
+
+def test_only_new_files_are_decoded(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 6)
+    paths, cache = list(X["path"]), tmp_path / "cache"
+    DecodedImages.open(paths[:4], 16, cache_dir=cache)
+    progress = Counting()
+    DecodedImages.open(paths, 16, cache_dir=cache, progress=progress)
+    assert list(progress.tasks.values()) == [[2, 2]]
+    again = Counting()
+    images = DecodedImages.open(paths[::-1], 16, cache_dir=cache, progress=again)
+    assert again.tasks == {}
+    np.testing.assert_array_equal(images.take(paths), DecodedImages.open(paths, 16).take(paths))
+
+
+def test_a_changed_file_is_decoded_again_even_with_its_old_time(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.new("RGB", (8, 8), (255, 0, 0)))
+    before = path.stat()
+    DecodedImages.open([path], 8, cache_dir=tmp_path / "cache")
+    save(path, Image.new("RGB", (8, 8), (0, 255, 0)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert DecodedImages.open([path], 8, cache_dir=tmp_path / "cache")[path][0, 0].tolist() == [0, 255, 0]
+
+
+def test_half_a_shard_is_passed_over(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 3)
+    paths, cache = list(X["path"]), tmp_path / "cache"
+    whole = DecodedImages.open(paths, 8, cache_dir=cache).take(paths)
+    for rows in cache.rglob("rows.npy"):
+        rows.write_bytes(rows.read_bytes()[:100])
+    np.testing.assert_array_equal(DecodedImages.open(paths, 8, cache_dir=cache).take(paths), whole)
+
+
+def test_a_key_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    gone = file_key(path)
+    path.write_text("1")
+    assert file_key(path) != gone
+    assert file_key(path) == file_key(str(path))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batches=st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8), min_size=1, max_size=4), disk=st.booleans()
+)
+def test_rows_are_found_by_key_however_they_came_in(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], disk: bool
+) -> None:
+    store = RowStore(tmp_path_factory.mktemp("store") if disk else None, (2,), "float32")
+    for batch in batches:
+        if new := store.missing(map(str, batch)):
+            store.add(new, lambda rows, new=new: rows.__setitem__(slice(None), np.array([[int(k)] for k in new])))
+    asked = [key for batch in batches for key in batch][::-1]
+    np.testing.assert_array_equal(store.take(list(map(str, asked))), np.repeat(np.array(asked)[:, None], 2, 1))
