@@ -10,6 +10,7 @@ from kagglekit.config import Pipeline
 from kagglekit.contracts import Run, Submission
 from kagglekit.dataset import Prepared
 from kagglekit.metrics import get_metric
+from kagglekit.scoring import decided
 from kagglekit.stats import paired_bootstrap, verdict
 
 __all__ = ["Row", "board", "change_words"]
@@ -108,13 +109,15 @@ def _row(
 def _verdict(prepared: Prepared, parent: Run | None, run: Run) -> str:
     if parent is None:
         return f"{run.parent} is not trained" if run.parent else ""
-    shared = run.oof.ids.intersection(parent.oof.ids)
+    facts, folds = prepared.competition, prepared.folds
+    before, after = (decided(r.oof.frame, prepared.y, folds, facts) for r in (parent, run))
+    shared = after.index.intersection(before.index)
     difference = paired_bootstrap(
-        get_metric(prepared.competition.metric),
+        get_metric(facts.metric),
         prepared.y.loc[shared],
-        parent.oof.frame.loc[shared],
-        run.oof.frame.loc[shared],
-        prepared.competition.classes,
+        before.loc[shared],
+        after.loc[shared],
+        facts.classes,
     )
     return verdict(difference)
 

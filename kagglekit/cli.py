@@ -26,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Kaggle competitions as intentional experiments: from download to a scored, explained submission.",
 )
+kernel_app = typer.Typer(no_args_is_help=True, help="Kaggle notebooks: the same experiments on Kaggle's machines.")
 arena_app = typer.Typer(no_args_is_help=True, help="The offline arena: practice competitions on this machine.")
 
 Comp = Annotated[str, typer.Argument(help="A competition's folder under pipelines/, such as paddy.")]
@@ -177,7 +178,36 @@ def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) ->
     _print_board(_flow(comp, on, set_), as_json)
 
 
+app.add_typer(kernel_app, name="kernel")
 app.add_typer(arena_app, name="arena")
+
+
+@kernel_app.callback()
+def kernel() -> None:
+    """Kaggle notebooks: the same experiments on Kaggle's machines."""
+
+
+@kernel_app.command("push")
+def kernel_push(
+    comp: Comp,
+    experiments: Annotated[list[str], typer.Argument(help="Experiments of the pipeline file.")],
+    accelerator: Annotated[str, typer.Option(help="none, t4, l4, l4x1, a100, h100 or rtxpro6000.")] = "t4",
+    dry_run: DryRun = False,
+    on: On = None,
+) -> None:
+    """Stage 6: build a readable notebook that trains experiments on Kaggle, and push it."""
+    from kagglekit import kernels
+    from kagglekit.sites import open_gateway
+
+    kernels.machine_shape(accelerator)  # a mistyped word is told before anything else happens
+    flow = _flow(comp, on)
+    folder = flow.workspace.kernel(kernels.kernel_slug(comp, experiments))
+    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
+        notebook = kernels.build(
+            comp, flow.pipeline, experiments, folder, owner=gateway.username, accelerator=accelerator
+        )
+        typer.echo(f"Built {notebook}")
+        typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {kernels.push(gateway, folder)}")
 
 
 @arena_app.command("create")

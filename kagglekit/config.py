@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kagglekit.contracts import Form, Label, Task
+from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, UsageError, nearest
 from kagglekit.metrics import get_metric
 
@@ -52,6 +52,7 @@ class CompetitionTable(_Table):
     classes: list[Label] = Field(default_factory=list)
     group: str | None = None
     time: str | None = None
+    decision: Decision = "argmax"
 
 
 class DataTable(_Table):

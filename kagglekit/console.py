@@ -85,7 +85,9 @@ def table(rows: Sequence[Row], metric: str) -> str:
     lines = [f"{'experiment':<{wide}}  {'CV ' + metric:>14}  {'± SE':>7}  {'time':>6}  verdict"]
     for name, row in zip(names, rows, strict=True):
         error = _error(row.standard_error)
-        lines.append(f"{name:<{wide}}  {row.score:>14.4f}  {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip())
+        lines.append(
+            f"{name:<{wide}}  {row.score:>14.4f}  {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip()
+        )
         words = f"{row.hypothesis} [{row.change}]" if row.change else row.hypothesis
         lines += textwrap.wrap(words, width=84, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from kagglekit.metrics import get_metric
 
 __all__ = [
     "Competition",
+    "Decision",
     "Folds",
     "Form",
     "Label",
@@ -36,6 +37,7 @@ __all__ = [
 Label = str | int
 Task = Literal["classification", "regression", "image-classification", "image-regression"]
 Form = Literal["label", "value", "probability", "probabilities", "ranking"]
+Decision = Literal["argmax", "shares"]
 RunKind = Literal["oof", "oob", "blend"]
 
 
@@ -64,6 +66,9 @@ class Competition:
     form : {"label", "value", "probability", "probabilities", "ranking"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
         per class, or labels in order of belief separated by spaces.
+    decision : {"argmax", "shares"}
+        How labels are made of probabilities: the likeliest class, or, for ordered integer classes, cuts of the
+        expected class under which every class gets its share of the training rows.
 
     Raises
     ------
@@ -80,6 +85,7 @@ class Competition:
     group: str | None = None
     time: str | None = None
     form: Form = "label"
+    decision: Decision = "argmax"
 
     def __post_init__(self) -> None:
         get_metric(self.metric)
@@ -90,6 +96,11 @@ class Competition:
             raise ConfigError(f"{self.slug}: a classification needs at least two classes, got {list(self.classes)}.")
         if self.classes and not self.is_classification:
             raise ConfigError(f"{self.slug}: classes are given, but the task is '{self.task}'.")
+        if self.decision == "shares" and not all(isinstance(c, int) for c in self.classes or ("none",)):
+            raise ConfigError(
+                f"{self.slug}: decision 'shares' needs ordered integer classes, got {preview(self.classes)}.",
+                hint='Use decision = "argmax".',
+            )
         if len(set(self.classes)) < len(self.classes):
             raise ConfigError(f"{self.slug}: a class is listed twice in {list(self.classes)}.")
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from kagglekit.blend import cross_fit, stack
+import pandas as pd
+
+from kagglekit.blend import CrossFitted, cross_fit, stack
 from kagglekit.config import EnsembleTable
 from kagglekit.contracts import Predictions, Run
 from kagglekit.dataset import Prepared
@@ -16,6 +18,7 @@ from kagglekit.errors import ConfigError, UsageError
 from kagglekit.metrics import get_metric
 from kagglekit.models.registry import BASELINES
 from kagglekit.provenance import git_state, versions
+from kagglekit.scoring import decide, fold_scores
 from kagglekit.store import Store
 
 __all__ = ["ensemble", "members_of"]
@@ -119,6 +122,7 @@ def _blend(
         classes=facts.classes,
         columns=facts.columns,
     )
+    oof = pd.DataFrame(fitted.oof)
     P, names = stack({m: run.test for m, run in members.items()}, prepared.test.index, facts.columns)
     return Run(
         name=name,
@@ -128,19 +132,28 @@ def _blend(
         parent=_best(members, facts.metric),
         settings=dict(settings),
         metric=facts.metric,
-        scores=tuple(fitted.scores),
+        scores=fold_scores(oof, prepared.y, prepared.folds, facts),
         data=prepared.data,
         folds=prepared.folds.fingerprint,
-        oof=Predictions(fitted.oof),
+        oof=Predictions(oof),
         test=fitted.predict(P, names, prepared.test.index),
         seconds=time.perf_counter() - start,
         peak_mb=max(run.peak_mb for run in members.values()),
         weights=fitted.weights,
-        fit_score=fitted.fit_score,
+        fit_score=_fit_score(fitted, members, prepared),
         versions=versions(),
         git=git_state(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _fit_score(fitted: CrossFitted, members: Mapping[str, Run], prepared: Prepared) -> float:
+    """The score of the rows that chose both weights and decision rule: too good, and shown only beside the honest one."""
+    facts, ids = prepared.competition, prepared.folds.scored_ids
+    P, names = stack({m: _scored(run.oof, prepared) for m, run in members.items()}, ids, facts.columns)
+    blended = fitted.predict(P, names, ids).frame
+    labels = decide(blended, blended, prepared.y, facts)
+    return get_metric(facts.metric).score(prepared.y.loc[ids], labels, facts.classes)
 
 
 def _scored(oof: Predictions, prepared: Prepared) -> Predictions:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 
 from kagglekit.config import Pipeline
@@ -157,7 +158,7 @@ class _Reader:
                 hint=nearest(self.facts.id, frame.columns),
             )
         frame = frame.set_index(self.facts.id)
-        if empty := int(frame.index.isna().sum()):
+        if empty := int(np.count_nonzero(frame.index.isna())):
             raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {empty} row(s).")
         if twice := repeated(frame.index):
             raise DataError(
@@ -232,6 +233,7 @@ def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
         group=facts.group,
         time=facts.time,
         form=pipeline.form,
+        decision=facts.decision,
     )
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kagglekit.contracts import Run, Submission
+from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.dataset import Prepared
 from kagglekit.files import atomic, sha256
 from kagglekit.forms import check_submission, to_submission
 from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
 from kagglekit.progress import Progress, Silent
+from kagglekit.scoring import decide
 
 __all__ = ["Submitted", "refresh", "submit", "write_csv"]
 
@@ -33,7 +34,8 @@ def write_csv(run: Run, prepared: Prepared, folder: Path) -> Path:
     SubmissionError
         Ids, columns or values are not what the sample submission asks for.
     """
-    frame = to_submission(run.test, prepared.competition, prepared.sample)
+    labels = decide(run.test.frame, run.oof.frame, prepared.y, prepared.competition)
+    frame = to_submission(Predictions(labels), prepared.competition, prepared.sample)
     check_submission(frame, prepared.competition, prepared.sample)
     path = folder / f"{run.id}.csv"
     with atomic(path) as file:

@@ -30,6 +30,7 @@ from kagglekit.models import registry
 from kagglekit.parallel import pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
+from kagglekit.scoring import fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
@@ -289,7 +290,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         parent=experiment.based_on,
         settings=_resolved(prepared, experiment),
         metric=prepared.competition.metric,
-        scores=_fold_scores(prepared, oof) if is_oob else tuple(r.score for r in results),
+        scores=_scores(prepared, oof, results),
         data=prepared.data,
         folds=prepared.folds.fingerprint,
         oof=oof,
@@ -313,11 +314,11 @@ def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
     return Predictions(mean.loc[ids])
 
 
-def _fold_scores(prepared: Prepared, oof: Predictions) -> tuple[float, ...]:
-    """Out-of-bag predictions scored on the rows of each fold, so that they can be set beside out-of-fold scores."""
-    metric, competition = get_metric(prepared.competition.metric), prepared.competition
-    rows = [split.score_ids for split in prepared.folds.splits()]
-    return tuple(metric.score(prepared.y.loc[i], oof.frame.loc[i], competition.classes) for i in rows)
+def _scores(prepared: Prepared, oof: Predictions, results: Sequence[FoldResult]) -> tuple[float, ...]:
+    """One score for each fit; or, for out-of-bag predictions and decision rules, one for each fold's rows."""
+    if results[0].name != "oob" and prepared.competition.decision == "argmax":
+        return tuple(r.score for r in results)
+    return fold_scores(oof.frame, prepared.y, prepared.folds, prepared.competition)
 
 
 def peak_mb() -> float:

@@ -44,6 +44,10 @@ class Workspace:
     def submissions(self, comp: str) -> Path:
         return self.root / "submissions" / comp
 
+    def kernel(self, slug: str) -> Path:
+        """Where the notebook of a kernel is built."""
+        return self.root / "build" / "kernels" / slug
+
     def ledger(self, comp: str) -> Path:
         """Kaggle's ledger belongs in git; the arena's is as local as the arena itself."""
         return self.submissions(comp) / ("ledger.jsonl" if self.site == "kaggle" else "practice.jsonl")

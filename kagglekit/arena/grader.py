@@ -19,10 +19,11 @@ __all__ = ["Grade", "grade", "grade_file"]
 
 @dataclass(frozen=True)
 class Grade:
-    """Scores on the two parts of the test rows; `private` is NaN when the solution has no private part."""
+    """Scores on the two parts of the test rows and on all of them; NaN for a part that the solution lacks."""
 
     public: float
     private: float
+    all_rows: float
 
 
 def grade_file(hosted: Hosted, path: Path) -> Grade:
@@ -65,8 +66,8 @@ def grade(competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
     usage = solution.set_index(competition.id)[USAGE]
     metric = get_metric(competition.metric)
 
-    def score(part: str) -> float:
-        rows = truth[usage == part]
+    def score(*parts: str) -> float:
+        rows = truth[usage.isin(parts)]
         return forms.grade(metric, rows, frame, competition, sample) if len(rows) else math.nan
 
-    return Grade(score("Public"), score("Private"))
+    return Grade(score("Public"), score("Private"), score("Public", "Private"))

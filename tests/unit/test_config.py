@@ -59,7 +59,10 @@ def test_another_model_takes_no_parameters_from_its_parent(tmp_path):
         (BASE.replace("n_estimators = 50", "n_estimator = 50"), r"Did you mean 'n_estimators'\?"),
         (BASE.replace("n_estimators = 50", 'n_estimators = "many"'), "n_estimators"),
         (BASE.replace("n_estimators = 50", "based_no = 1"), r"Did you mean 'based_on'\?"),
-        (BASE.replace('based_on = "a"', 'based_on = "aa"'), r"based_on = 'aa' is no experiment. Did you mean 'a'\?|Known"),
+        (
+            BASE.replace('based_on = "a"', 'based_on = "aa"'),
+            r"based_on = 'aa' is no experiment. Did you mean 'a'\?|Known",
+        ),
         (BASE + "[folds]\nn = 0\n", r"\[folds\]: n = 0"),
         (BASE + '[folds]\nscheme = "strat"\n', r"\[folds\]: scheme = 'strat'"),
         (BASE + "[fold]\nn = 3\n", r"unknown key 'fold'. Did you mean 'folds'\?"),
@@ -101,7 +104,8 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("metric", "form"), [("accuracy", "label"), ("log_loss", "probabilities"), ("map@3", "ranking"), ("roc_auc", "probability")]
+    ("metric", "form"),
+    [("accuracy", "label"), ("log_loss", "probabilities"), ("map@3", "ranking"), ("roc_auc", "probability")],
 )
 def test_the_form_follows_the_metric(tmp_path, metric, form):
     assert load(tmp_path, BASE.replace('"accuracy"', f'"{metric}"')).form == form

@@ -119,9 +119,7 @@ def test_a_file_changed_since_the_download_is_noticed(tmp_path):
     path = tmp_path / "data" / SLUG / "raw" / "train.csv"
     path.write_text(path.read_text() + "f999,1,clay,blue\n")
     with pytest.raises(DataError, match="not as it was downloaded"):
-        prepare(
-            RawData(tmp_path / "data" / SLUG), load_pipeline(write_pipeline(tmp_path), check_params=registry.check)
-        )
+        prepare(RawData(tmp_path / "data" / SLUG), load_pipeline(write_pipeline(tmp_path), check_params=registry.check))
 
 
 def test_features_of_ones_own_see_no_target(tmp_path):

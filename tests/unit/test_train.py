@@ -149,8 +149,10 @@ def test_chosen_and_dropped_columns_are_what_the_model_sees(tmp_path):
 def test_regression_is_scored_in_its_own_unit(tmp_path):
     train_frame, test, sample = tables()
     train_frame["colour"] = np.exp(train_frame["petal"].fillna(0))
-    text = PIPELINE.replace('"classification"', '"regression"').replace('"accuracy"', '"rmsle"').replace(
-        '"majority"', '"mean"'
+    text = (
+        PIPELINE.replace('"classification"', '"regression"')
+        .replace('"accuracy"', '"rmsle"')
+        .replace('"majority"', '"mean"')
     )
     text = text.replace("n_estimators = 20", 'n_estimators = 20\ntarget_transform = "log1p"')
     prepared, pipeline, store = start(tmp_path, text, (train_frame, test, sample.assign(colour=1.0)))

@@ -229,10 +229,10 @@ def _sensor_noise(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def encode(picture: Image.Image) -> bytes:
-    """JPEG of 60 to 100 KB where a quality between 40 and 96 gives it, as a phone's pictures have when made smaller."""
-    low, high, quality = 40, 96, 85
+    """JPEG of 60 to 100 KB where a quality between 40 and 98 gives it, as a phone's pictures have when made smaller."""
+    low, high, quality = 40, 98, 85
     data = b""
-    for _ in range(4):
+    for _ in range(6):
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality)
         data = buffer.getvalue()

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
+
 from kagglekit.errors import MissingExtra
 
 __all__ = ["contained_import", "import_timm", "import_torch", "pick_device", "quiet", "repeatable"]
 
 _SPIN = "GOMP_SPINCOUNT"
+_CHAINED = "mode.chained_assignment"
 _DUPLICATES = "KMP_DUPLICATE_LIB_OK"
 
 # Deprecations and notes that torch, timm and fastai give about each other; nothing a user could act on.
@@ -22,6 +25,7 @@ _COMPLAINTS = (
     "Detected call of `lr_scheduler.step",
     ".*nonzero.*",
     ".*default grid_sample.*",
+    ".*mode.chained_assignment",
 )
 
 
@@ -72,21 +76,23 @@ def pick_device(name: str | None) -> Any:
 
 @contextmanager
 def contained_import(what: str) -> Iterator[None]:
-    """Import fastai in this block: its import leaves an environment variable and warning filters behind.
+    """Import fastai in this block: its import changes an environment variable, warning filters and a pandas option.
 
     Raises
     ------
     MissingExtra
     """
     before = os.environ.get(_DUPLICATES)
-    try:
-        with quiet():
+    with quiet():
+        chained = pd.get_option(_CHAINED)
+        try:
             yield
-    except ImportError as error:
-        raise MissingExtra(what, error.name or "fastai", "vision") from error
-    finally:
-        if before is None:
-            os.environ.pop(_DUPLICATES, None)
+        except ImportError as error:
+            raise MissingExtra(what, error.name or "fastai", "vision") from error
+        finally:
+            if before is None:
+                os.environ.pop(_DUPLICATES, None)
+            pd.set_option(_CHAINED, chained)
 
 
 @contextmanager

@@ -182,10 +182,11 @@ def _plain(name: str) -> str:
 
 
 def _is_for(arch: str, file: Path, root: Path) -> bool:
-    """Whether a path names this architecture: as a folder, or as the file up to a tag or hash."""
+    """Whether a path names this architecture: as a folder, or as the file, up to timm's tag or torch's hash."""
     name = _plain(arch.split(".")[0])
-    *folders, stem = (_plain(part) for part in file.relative_to(root).with_suffix("").parts)
-    return name in folders or re.fullmatch(rf"{name}(_[0-9a-f]{{8}}|_[a-z0-9]*in\d+k\w*)?", stem) is not None
+    parts = file.relative_to(root).parts
+    stem = _plain(re.sub(r"-[0-9a-f]{8}$", "", parts[-1].split(".")[0]))
+    return name == stem or name in map(_plain, parts[:-1])
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:

@@ -1,0 +1,66 @@
+"""Scores of out-of-fold predictions, with the competition's decision rule fitted on other folds than it is scored on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.contracts import Competition, Folds
+from kagglekit.decisions import expected_class, fit_thresholds
+from kagglekit.metrics import get_metric
+
+__all__ = ["decide", "decided", "fold_scores"]
+
+
+def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
+    """Labels for `frame` by the competition's decision rule, fitted on the rows of `reference`.
+
+    Parameters
+    ----------
+    frame, reference : DataFrame by id
+        Predictions, one column for each class.
+    y : Series by id
+        Labels of the reference rows at least.
+    competition : Competition
+
+    Returns
+    -------
+    DataFrame by id
+        `frame` itself for the rule "argmax"; for "shares" one for the chosen class and nought for the others.
+    """
+    if competition.decision == "argmax" or reference.empty:
+        return frame
+    classes = [int(c) for c in competition.classes]
+    values = expected_class(reference, classes)
+    labels = fit_thresholds(y.loc[reference.index], values, classes).apply(expected_class(frame, classes))
+    hits = labels.to_numpy()[:, None] == np.array(classes)[None, :]
+    return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
+
+
+def decided(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> pd.DataFrame:
+    """Out-of-fold predictions after the decision rule, each fold decided by a rule that the other folds fitted.
+
+    Time-forward folds use earlier folds only, as later rows would not have been known.
+
+    Notes
+    -----
+    In a blend the other folds' values depend, through the weights, a little on the scored fold. The rule looks at
+    quantiles of those values and at the other folds' labels only, so this is a trace of a trace.
+    """
+    if competition.decision == "argmax":
+        return oof
+    numbers = folds.assignment.iloc[:, 0].loc[oof.index]
+    parts = []
+    for fold in range(folds.n):
+        others = (numbers < fold) & (numbers >= 0) if folds.scheme == "time" else numbers != fold
+        parts.append(decide(oof[numbers == fold], oof[others], y, competition))
+    return pd.concat(parts).loc[oof.index[numbers >= 0]]
+
+
+def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:
+    """The competition's metric on each fold of the first repeat, after the decision rule."""
+    metric = get_metric(competition.metric)
+    frame = decided(oof, y, folds, competition)
+    numbers = folds.assignment.iloc[:, 0].loc[frame.index]
+    rows = [frame.index[numbers == fold] for fold in range(folds.n)]
+    return tuple(metric.score(y.loc[i], frame.loc[i], competition.classes) for i in rows)
