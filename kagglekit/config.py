@@ -59,11 +59,11 @@ class DataTable(_Table):
     """`[data]`: where things lie inside the competition's download.
 
     `train_images` and `test_images` are patterns whose `{column}` parts are filled from the row, such as
-    `"train_images/{label}/{image_id}"`.
+    `"train_images/{label}/{image_id}"`. Where a competition has no test table, `test` is the sample submission.
     """
 
     train: str = "train.csv"
-    test: str | None = "test.csv"
+    test: str = "test.csv"
     sample: str = "sample_submission.csv"
     train_images: str | None = None
     test_images: str | None = None

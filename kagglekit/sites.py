@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kagglekit.credentials import choose_site, credentials_found
 from kagglekit.errors import UsageError
-from kagglekit.gateway import Gateway, Site, choose_site, credentials_found
+from kagglekit.gateway import Gateway, Site
 from kagglekit.progress import Progress
 from kagglekit.workspace import SiteName, Workspace
 
@@ -63,4 +64,12 @@ def host_world(workspace: Workspace, slug: str, progress: Progress, scale: float
         return
     progress.say(f"Drawing the practice competition '{world.name}' once (synthetic pictures, made by code).")
     folder = ensure(world, workspace.arena / "worlds", scale=scale, progress=progress)
-    hosting.create(folder, workspace.arena, slug, metric=world.metric, title=world.title, synthetic=True)
+    hosting.create(
+        folder,
+        workspace.arena,
+        slug,
+        metric=world.metric,
+        title=world.title,
+        daily_limit=world.daily_limit,
+        synthetic=world.synthetic,
+    )

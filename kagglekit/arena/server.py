@@ -168,7 +168,7 @@ def _application(desk: Desk) -> Starlette:
         return await run_in_threadpool(storage.send, desk, request.path_params["ticket"])
 
     async def index(request: Request) -> Response:
-        return _html(await run_in_threadpool(lambda: pages.index_page(hosted(desk.home))))
+        return _html(await run_in_threadpool(_index_page, desk))
 
     async def competition(request: Request) -> Response:
         return _html(await run_in_threadpool(_competition_page, desk, request.path_params["slug"]))
@@ -191,6 +191,10 @@ def _application(desk: Desk) -> Starlette:
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
         exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, HTTPException), refused),
     )
+
+
+def _index_page(desk: Desk) -> str:
+    return pages.index_page((h, leaderboard(desk, h)) for h in hosted(desk.home))
 
 
 def _competition_page(desk: Desk, slug: str) -> str:

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from meadow import SLUG, write_answers, write_folder
+from meadow import SLUG, answers, write_answers, write_folder
 from relay import Relay, canned, relay
 
 from kagglekit.arena import hosting
 from kagglekit.arena.server import Arena
+from kagglekit.arena.shell import announced, exports
+from kagglekit.credentials import Credentials
 from kagglekit.errors import (
     CompetitionNotFound,
     CredentialsError,
@@ -26,6 +28,9 @@ from kagglekit.errors import (
     Unreachable,
 )
 from kagglekit.gateway import Gateway, Site
+from kagglekit.kaggle_client import connect
+
+TOKEN = Credentials("a test", token="token")
 
 
 @pytest.fixture
@@ -141,6 +146,12 @@ def test_a_submission_gets_its_public_score_and_no_private_one(gateway: Gateway,
     assert next(r for r in gateway.leaderboard(SLUG) if r.team == "competitor").score == 0.5
 
 
+def test_ids_in_another_order_are_scored_as_kaggle_scores_them(gateway: Gateway, tmp_path: Path):
+    answers(15).sample(frac=1, random_state=0).to_csv(tmp_path / "s.csv", index=False)
+    ref = gateway.submit(SLUG, tmp_path / "s.csv", "shuffled")
+    assert gateway.wait_for_score(SLUG, ref, timeout=20).public == 0.5
+
+
 def test_a_malformed_submission_is_an_error_with_the_reason_and_costs_nothing(gateway: Gateway, tmp_path: Path):
     lines = write_answers(tmp_path / "s.csv").read_text().splitlines()
     (tmp_path / "short.csv").write_text("\n".join(lines[:-1]))
@@ -163,7 +174,7 @@ def test_the_daily_limit_is_reached_once_and_says_when_it_ends(gateway: Gateway,
     path = write_answers(tmp_path / "s.csv")
     for _ in range(5):
         gateway.wait_for_score(SLUG, gateway.submit(SLUG, path, "again"), timeout=20)
-    with pytest.raises(LimitReached, match=r"00:00 UTC, in \d+ h \d+ min"):
+    with pytest.raises(LimitReached, match=r"resets at midnight UTC \(\d+\.\d hours from now"):
         gateway.submit(SLUG, path, "one too many")
     assert len(gateway.submissions(SLUG)) == 5
 
@@ -311,15 +322,86 @@ def test_a_killed_arena_loses_nothing(home: Path, tmp_path: Path):
     ],
 )
 def test_each_refusal_of_kaggle_has_its_own_error(answer: bytes, kind: str):
+    from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
+
     code = re.search(rb'"code": (\d+)', answer)
-    with canned(int(code[1]) if code else 200, answer) as url, Gateway(Site("arena", url), "token") as gateway:
+    with canned(int(code[1]) if code else 200, answer) as url, connect(Site("arena", url), TOKEN) as connection:
         # Only its words change: the address stays the one above.
-        gateway.site = Site.kaggle()
+        connection.site = Site.kaggle()
         with pytest.raises(GatewayError) as raised:
-            gateway.submissions(SLUG)
+            connection.call("list_submissions", ApiListSubmissionsRequest(), SLUG)
     assert type(raised.value).__name__ == kind
+    if kind == "LimitReached":
+        assert re.search(r"00:00 UTC, in \d+ h \d+ min", str(raised.value))
     if kind == "RulesNotAccepted":
         assert f"https://www.kaggle.com/competitions/{SLUG}/rules" in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_token_that_is_no_good_is_a_credentials_error_however_the_site_says_so(status: int):
+    answer = json.dumps({"code": status, "message": "Nothing here"}).encode()
+    with canned(status, answer) as url, Gateway(Site("arena", url), "canary") as gateway:
+        with pytest.raises(CredentialsError, match="refused the credentials") as raised:
+            _ = gateway.username
+        assert "canary" not in str(raised.value)
+
+
+def test_a_site_that_is_down_does_not_blame_the_token():
+    busy = canned(503, b'{"code": 503, "message": "Busy"}')
+    with busy as url, Gateway(Site("arena", url), "token") as gateway, pytest.raises(Unreachable):
+        _ = gateway.username
+
+
+def test_the_accounts_name_is_the_tokens(gateway: Gateway, arena: Arena):
+    assert gateway.username == arena.username
+    with Gateway(Site("arena", arena.url), "wrong") as other, pytest.raises(CredentialsError, match="another arena"):
+        _ = other.username
+
+
+@pytest.mark.parametrize("kind", ["Competition", "Dataset"])
+def test_a_notebook_that_is_saved_without_its_data_is_an_error(tmp_path: Path, kind: str):
+    answer = json.dumps({"url": "https://site/code/x", "versionNumber": 1, f"invalid{kind}Sources": ["medow"]})
+    folder = write_kernel(tmp_path / "kernel", "competitor")
+    refused = pytest.raises(GatewayError, match=rf"without the {kind.lower()} medow.*accept the competition's rules")
+    with canned(200, answer.encode()) as url, Gateway(Site("arena", url), "token") as gateway, refused:
+        gateway.push_kernel(folder)
+
+
+@pytest.mark.parametrize(
+    ("expires", "token"), [("2020-01-01T00:00:00+00:00", "fresh"), ("2999-01-01T00:00:00+00:00", "old")]
+)
+def test_a_login_is_renewed_only_when_it_is_over(no_credentials: Path, expires: str, token: str):
+    login = no_credentials / ".kaggle" / "credentials.json"
+    login.parent.mkdir()
+    stored = {"refresh_token": "again", "access_token": "old", "access_token_expiration": expires, "username": "ann"}
+    login.write_text(json.dumps(stored))
+    credentials = Credentials("kaggle auth login", login=login)
+    renewing = canned(200, b'{"token": "fresh", "expiresIn": 43200}')
+    with renewing as url, connect(Site("arena", url), credentials) as connection:
+        assert connection.token == token
+    assert json.loads(login.read_text())["access_token"] == token
+
+
+def test_a_login_that_was_revoked_is_refused(no_credentials: Path):
+    login = no_credentials / ".kaggle" / "credentials.json"
+    login.parent.mkdir()
+    login.write_text('{"refresh_token": "canary"}')
+    credentials = Credentials("kaggle auth login", login=login)
+    refusing = canned(401, b'{"error": {"code": 401, "message": "Unauthenticated"}}')
+    with (
+        refusing as url,
+        pytest.raises(CredentialsError, match="refused"),
+        connect(Site("arena", url), credentials),
+    ):
+        pass
+
+
+def test_the_place_among_the_teams_is_on_the_page(gateway: Gateway, tmp_path: Path):
+    before = gateway.competition(SLUG)
+    assert (before.place, before.teams) == (None, 2)
+    gateway.wait_for_score(SLUG, gateway.submit(SLUG, write_answers(tmp_path / "s.csv"), "all right"), timeout=20)
+    after = gateway.competition(SLUG)
+    assert (after.place, after.teams) == (1, 3)
 
 
 def stock(arena: Arena, home: Path, *words: str) -> str:
@@ -347,3 +429,12 @@ def test_the_stock_command_lists_downloads_submits_and_shows_the_score(arena: Ar
     said = kaggle("submit", SLUG, "-f", str(write_answers(tmp_path / "s.csv", 15)), "-m", "by hand")
     assert "Successfully submitted" in said and "4 submissions remaining today" in said
     assert "0.50000" in kaggle("submissions", SLUG) and "competitor" in kaggle("leaderboard", SLUG, "--show")
+
+
+def test_the_exports_turn_a_shell_to_the_arena(arena: Arena, home: Path, tmp_path: Path):
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "no_proxy": "localhost,other.example"}
+    with announced(home, arena.url):
+        lines = exports(home, env)
+    script = f"{lines}\n{Path(sys.executable).with_name('kaggle')} competitions list"
+    ended = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert f"/competitions/{SLUG}" in ended.stdout, ended.stdout + ended.stderr

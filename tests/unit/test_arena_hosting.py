@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from meadow import CLASSES, N_TEST, SLUG, answers, tables, write_answers, write_folder
 
 from kagglekit.arena import hosting
-from kagglekit.arena.grader import grade_file
+from kagglekit.arena.grader import grade, grade_file
 from kagglekit.arena.hosted import Hosted, competition_folder, open_hosted
 from kagglekit.errors import CompetitionNotFound, ConfigError, DataError, KagglekitError, SubmissionError, UsageError
+from kagglekit.forms import check_submission
 
 
 class Heard:
@@ -245,3 +246,24 @@ def test_a_missing_solution_is_named(tmp_path: Path):
     (folder / "solution.csv").unlink()
     with pytest.raises(KagglekitError, match=r"holds no solution\.csv"):
         hosting.create(folder, tmp_path / "home", SLUG)
+
+
+@given(order=st.permutations(range(N_TEST)), right=st.integers(0, N_TEST))
+@settings(max_examples=20, deadline=None)
+def test_all_rows_are_graded_together_whatever_their_order(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], right: int
+):
+    folder = tmp_path_factory.mktemp("graded")
+    made = create(folder)
+    answers(right).iloc[order].to_csv(folder / "s.csv", index=False)
+    found = grade_file(made, folder / "s.csv")
+    assert found == grade_file(made, write_answers(folder / "in-order.csv", right))
+    assert found.all_rows == pytest.approx(right / N_TEST)
+    assert found.all_rows == pytest.approx((found.public * 10 + found.private * 20) / 30)
+
+
+def test_another_order_is_graded_here_and_refused_before_it_is_sent(tmp_path: Path):
+    made, reversed_rows = create(tmp_path), answers()[::-1]
+    assert grade(made.competition, made.sample_frame(), made.solution_frame(), reversed_rows).public == 1.0
+    with pytest.raises(SubmissionError, match="reordered"):
+        check_submission(reversed_rows, made.competition, made.sample_frame())

@@ -60,11 +60,11 @@ def test_baselines_stand_among_the_teams():
 def test_pages_escape_everything_and_say_synthetic():
     one = hosted("rmse", Baseline("<b>Mean", 0.2, 0.2))
     lines = standings(one, [record(1, "<img src=x>", 0.1)])
-    for page in (index_page([one]), competition_page(one, lines)):
+    for page in (index_page([(one, lines)]), competition_page(one, lines)):
         assert "<script>" not in page and "<img" not in page and "<b>" not in page
         assert "synthetic practice competition" in page and "viewport" in page
         assert "http://" not in page and "https://" not in page
-    assert "synthetic" not in index_page([replace(one, synthetic=False)])
+    assert "synthetic" not in index_page([(replace(one, synthetic=False), lines)])
     assert "grass &amp; &#x27;rye&#x27;" in competition_page(one, lines)
 
 

@@ -325,6 +325,22 @@ def test_pages_are_served_without_a_token_and_load_nothing(arena: Arena):
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_pages_tell_how_to_start_and_how_one_stands(tmp_path: Path):
+    hosting.create(write_folder(tmp_path / "folder"), tmp_path / "home", SLUG, title="Meadow <b>", metric="accuracy")
+    with Arena(tmp_path / "home") as arena:
+        assert "no score yet" in ask(arena, "GET", "/").body.decode()
+        scored(arena, submit(arena, write_answers(tmp_path / "s.csv")).json["ref"])
+        index, page = (ask(arena, "GET", path).body.decode() for path in ("/", f"/competitions/{SLUG}"))
+    assert "place 1 of 3, 1.00000" in index and "Meadow &lt;b&gt;" in index
+    assert f"kagglekit new {SLUG} --on arena" in page and "not Kaggle scores" in page
+    assert page.index("competitor") < page.index("Majority class") < page.index("Sample submission")
+
+
+def test_an_arena_without_competitions_says_how_to_get_one(tmp_path: Path):
+    with Arena(tmp_path) as arena:
+        assert "kagglekit arena draw" in ask(arena, "GET", "/").body.decode()
+
+
 def test_a_foreign_host_name_is_refused(arena: Arena):
     # DNS rebinding: a page elsewhere whose name now points to this computer.
     assert ask(arena, "GET", "/", headers={"Host": "evil.example"}).status == 400

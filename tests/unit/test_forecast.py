@@ -9,8 +9,10 @@ def test_a_plan_without_measures_is_its_guesses():
 
 def test_measured_fits_replace_guesses_and_scale_the_others():
     forecast = Forecast({"a": 3, "b": 2}, {"a": 3.0, "b": 4.0})
+    forecast.measured("a", 60.0)
+    assert forecast.seconds_left() == pytest.approx(2 * 3.0 + 2 * 4.0)
     forecast.measured("a", 6.0)
-    assert forecast.seconds_left() == pytest.approx(2 * 6.0 + 2 * 8.0)
+    assert forecast.seconds_left() == pytest.approx(1 * 6.0 + 2 * 8.0)
 
 
 def test_the_first_fit_also_warms_up_and_is_left_out_of_the_mean():

@@ -1,64 +1,16 @@
-import json
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kagglekit.errors import CredentialsError
-from kagglekit.gateway import Gateway, Site, choose_site, credentials_found
-
-KEY = json.dumps({"username": "canary", "key": "canary"})
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-@pytest.mark.parametrize(
-    "place",
-    [".kaggle/access_token", ".kaggle/access_token.txt", ".kaggle/kaggle.json", ".config/kaggle/kaggle.json"],
-)
-def test_credentials_are_found_where_kaggles_client_keeps_them(tmp_path: Path, place: str):
-    assert credentials_found({}, tmp_path) is None
-    write(tmp_path / place, KEY if place.endswith("json") else "canary\n")
-    found = credentials_found({}, tmp_path)
-    assert found is not None and Path(place).name in found and "canary" not in found
-    assert choose_site(None, env={}, home=tmp_path) == "kaggle"
-
-
-def test_credentials_are_found_in_the_environment(tmp_path: Path):
-    token_file = write(tmp_path / "elsewhere" / "token", "canary")
-    write(tmp_path / "configured" / "kaggle.json", KEY)
-    for env in (
-        {"KAGGLE_API_TOKEN": "canary"},
-        {"KAGGLE_API_TOKEN": str(token_file)},
-        {"KAGGLE_API_TOKEN": "canary" * 1000},
-        {"KAGGLE_USERNAME": "canary", "KAGGLE_KEY": "canary"},
-        {"KAGGLE_CONFIG_DIR": str(tmp_path / "configured")},
-    ):
-        found = credentials_found(env, tmp_path)
-        assert found is not None and "canary" not in found
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"username": "x"}', '{"username": "", "key": ""}'])
-def test_a_key_file_that_holds_no_key_is_none(tmp_path: Path, text: str):
-    write(tmp_path / ".kaggle" / "kaggle.json", text)
-    assert credentials_found({"KAGGLE_USERNAME": "x"}, tmp_path) is None
-    assert choose_site(None, env={}, home=tmp_path) == "arena"
-
-
-def test_what_the_user_says_decides(tmp_path: Path):
-    write(tmp_path / ".kaggle" / "access_token", "canary")
-    assert choose_site("arena", env={}, home=tmp_path) == "arena"
-    assert choose_site("kaggle", env={}, home=tmp_path) == "kaggle"
-    with pytest.raises(CredentialsError, match=r"kaggle\.com/settings"):
-        choose_site("kaggle", env={}, home=tmp_path / "nobody")
+from kagglekit.gateway import CompetitionPage, Gateway, LeaderboardRow, RemoteSubmission, Site
 
 
 def test_kaggle_without_credentials_is_refused_before_anything_is_asked():
@@ -84,7 +36,8 @@ def test_the_module_imports_nothing_heavy(tmp_path: Path):
 
 def test_opening_a_gateway_prints_nothing_calls_nobody_and_leaves_no_folder(tmp_path: Path):
     """Importing kaggle would log in with the token below, through the proxy that listens here."""
-    write(tmp_path / ".kaggle" / "access_token", "canary")
+    (tmp_path / ".kaggle").mkdir()
+    (tmp_path / ".kaggle" / "access_token").write_text("canary")
     called = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(60)
@@ -113,3 +66,26 @@ def _note_call(proxy: socket.socket, called: threading.Event) -> None:
     except OSError:
         return
     called.set()
+
+
+def page(**said: object) -> CompetitionPage:
+    silent = dict.fromkeys(("ref", "url", "title", "description", "evaluation_metric", "deadline"))
+    numbers = {"max_daily_submissions": 0, "team_count": 0, "user_rank": 0}
+    return CompetitionPage.of(SimpleNamespace(**silent | numbers | said))
+
+
+def test_a_page_tells_the_place_among_the_teams_or_nothing():
+    one = page(ref="https://www.kaggle.com/competitions/meadow/", team_count=300, user_rank=7)
+    assert (one.slug, one.title, one.place, one.teams) == ("meadow", "meadow", 7, 300)
+    other = page(url="https://www.kaggle.com/competitions/meadow", title="Meadow", deadline=datetime(2026, 3, 1))
+    assert (other.slug, other.title, other.place, other.teams) == ("meadow", "Meadow", None, None)
+    assert other.deadline is not None and other.deadline.utcoffset() is not None
+
+
+@pytest.mark.parametrize(("said", "score"), [("0.5", 0.5), ("", None), (None, None), ("n/a", None)])
+def test_a_score_that_is_no_number_is_none(said: str | None, score: float | None):
+    facts = dict.fromkeys(("file_name", "description", "date", "error_description", "private_score"))
+    found = SimpleNamespace(**facts, ref=3, status=SimpleNamespace(name="COMPLETE"), public_score=said)
+    assert RemoteSubmission.of(found).public == score
+    row = LeaderboardRow.of(1, SimpleNamespace(score=said, team_name=None, submission_date=None))
+    assert row.score == score if score is not None else row.score != row.score

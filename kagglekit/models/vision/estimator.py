@@ -16,12 +16,15 @@ from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.inputs import image_paths, target_values
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
-from kagglekit.models.vision.training import Batches, Recipe, fine_tune
+from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 from kagglekit.progress import Silent, Task
 
 __all__ = ["TimmClassifier"]
+
+
+_LR = 5e-4
 
 
 class TimmClassifier(ClassifierMixin, BaseEstimator):
@@ -44,7 +47,11 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         Passes before those, with only the head free.
     batch_size : int
     lr : float, optional
-        Highest learning rate of the layers below the head; the head gets three times as much. None takes 1e-3.
+        Highest learning rate of the layers below the head; the head gets three times as much. None takes 5e-4,
+        the best of four by cross-validation on a thousand photographs of leaves.
+    head_init : {"logistic", "random"}
+        Start from the logistic regression on the pretrained features, or from random numbers; with the latter give the
+        head an epoch of its own by `freeze_epochs=1`.
     label_smoothing : float
     weight_decay : float
     augment : bool
@@ -91,9 +98,10 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         size: int = 128,
         resize: Literal["squish", "crop", "pad"] = "squish",
         epochs: int = 3,
-        freeze_epochs: int = 1,
-        batch_size: int = 32,
+        freeze_epochs: int = 0,
+        batch_size: int = 16,
         lr: float | None = None,
+        head_init: Literal["logistic", "random"] = "logistic",
         label_smoothing: float = 0.1,
         weight_decay: float = 0.01,
         augment: bool = True,
@@ -114,6 +122,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.freeze_epochs = freeze_epochs
         self.batch_size = batch_size
         self.lr = lr
+        self.head_init = head_init
         self.label_smoothing = label_smoothing
         self.weight_decay = weight_decay
         self.augment = augment
@@ -174,12 +183,15 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """The most probable label of each image; ties go to the first class."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def _check_settings(self, eval_set: Any) -> None:
         for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if self.head_init not in ("logistic", "random"):
+            raise ConfigError(f"head_init must be 'logistic' or 'random', got '{self.head_init}'.")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"lr must be above 0, got {self.lr}.")
         if self.early_stopping and eval_set is None:
@@ -202,6 +214,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             generator=torch.Generator().manual_seed(self.random_state),
             device=device,
         )
+        if self.head_init == "logistic":
+            start_head(self.model_, self.model_.get_classifier(), batches)
         best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
         with self._reporting(len(batches)) as task:
             fine_tune(
@@ -217,7 +231,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.model_.eval()
 
     def _recipe(self) -> Recipe:
-        lr = 1e-3 if self.lr is None else self.lr
+        lr = _LR if self.lr is None else self.lr
         return Recipe(
             epochs=self.epochs,
             freeze_epochs=self.freeze_epochs,

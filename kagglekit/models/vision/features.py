@@ -260,7 +260,8 @@ class FrozenFeatures(ClassifierMixin, _Frozen):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """The most probable label of each image; ties go to the first class."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 class FrozenFeaturesRegressor(RegressorMixin, _Frozen):

@@ -46,4 +46,6 @@ def target_values(X: pd.DataFrame, y: Any) -> np.ndarray:
         raise DataError(f"{int(series.isna().sum())} value(s) of y are missing.", hint="Fit on rows with a label.")
     if series.empty:
         raise DataError("There are no rows to fit on.")
+    if series.dtype == object and len({isinstance(v, str) for v in series}) == 2:
+        raise DataError("Labels must be all text or all numbers; y mixes them.")
     return series.to_numpy()

@@ -1,0 +1,49 @@
+"""kill -9 in the middle of training loses no finished fold."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from flowers import PIPELINE, write_pipeline
+
+SLOW = (
+    PIPELINE.replace('slug = "flower-colours"', 'slug = "flowers"')
+    .replace("n = 3", "n = 6")
+    .replace("n_estimators = 20", "n_estimators = 400")
+)
+
+
+def _train(root: Path) -> subprocess.Popen:
+    words = [sys.executable, "-c", "from kagglekit.cli import main; main()", "train", "flowers", "forest"]
+    return subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _wait_for(folder: Path, pattern: str) -> list[Path]:
+    for _ in range(600):
+        if found := sorted(folder.glob(pattern)):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"nothing like {pattern} came up in {folder}")
+
+
+def test_the_same_command_goes_on_at_the_first_missing_fold(kagglekit, flowers_folder, tmp_path):
+    assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
+    write_pipeline(tmp_path, SLOW)
+    assert kagglekit("download", "flowers").status == 0
+    runs = tmp_path / "runs" / "arena" / "flowers"
+    training = _train(tmp_path)
+    first = _wait_for(runs, "forest-*/fold-0/fold.json")[0]
+    training.send_signal(signal.SIGKILL)
+    training.communicate(timeout=30)
+    assert training.returncode == -signal.SIGKILL
+    assert not list(runs.glob("*/COMPLETE"))
+    written = first.stat().st_mtime_ns
+    again = _train(tmp_path)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert first.stat().st_mtime_ns == written
+    assert len(list(runs.glob("forest-*/COMPLETE"))) == 1

@@ -1,0 +1,76 @@
+"""What people see at the end of `kagglekit submit`, as a golden file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from kagglekit.board import Row, change_words
+from kagglekit.console import outcome
+from kagglekit.contracts import Predictions, Run, Submission
+from kagglekit.flow import Outcome
+from kagglekit.submit import Submitted
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "outcome.txt"
+
+
+def row(name: str, score: float, **facts) -> Row:
+    common = {
+        "run": f"{name}-01234567",
+        "kind": "oof",
+        "standard_error": 0.01,
+        "fit_score": None,
+        "seconds": 61.0,
+        "peak_mb": 500.0,
+        "hypothesis": "why not",
+        "change": "",
+        "against": "",
+        "verdict": "",
+        "weights": {},
+    }
+    return Row(name=name, score=score, **{**common, **facts})
+
+
+def result(**facts) -> Outcome:
+    frame = Predictions(pd.DataFrame({"a": [0.5], "b": [0.5]}, index=pd.Index(["r"], name="id")))
+    run = Run(
+        name="blend",
+        key="fedcba98",
+        kind="blend",
+        hypothesis="together",
+        parent="crop",
+        settings={},
+        metric="accuracy",
+        scores=(0.8, 0.9),
+        data="d",
+        folds="f",
+        oof=frame,
+        test=frame,
+        seconds=1,
+        peak_mb=1,
+        weights={"crop": 0.25, "squish": 0.75},
+        fit_score=0.91,
+    )
+    sent = Submission("arena", "s", run.id, "f.csv", "0" * 64, "m", 0.85, 0.05, "7", "complete", 0.8125)
+    rows = [
+        row("blend", 0.85, kind="blend", against="squish", verdict="no difference", hypothesis="together"),
+        row("squish", 0.84),
+        row("crop", 0.80, against="squish", verdict="worse", change="resize squish -> crop"),
+        row("nothing", 0.1, standard_error=None, kind="oob"),
+    ]
+    return Outcome(rows, run, facts.get("submitted", Submitted(sent, repeated=True)), Path("f.csv"), 3, 12)
+
+
+def test_the_end_of_submit_is_as_it_was():
+    text = outcome(result(), "accuracy", [("kagglekit board x", "to see")], {"data": Path("data/x")}) + "\n"
+    assert text == GOLDEN.read_text()
+
+
+def test_a_dry_run_says_so():
+    assert "nothing was sent" in outcome(result(submitted=None), "accuracy", [], {})
+
+
+def test_another_model_is_one_change():
+    assert change_words({"model": ("forest", "lightgbm"), "n_estimators": (100, None)}) == "model forest -> lightgbm"
+    assert change_words({"size": (None, 192)}) == "size default -> 192"
