@@ -275,11 +275,23 @@ def arena_serve(port: Annotated[int, typer.Option(help="Port on loopback; 0 take
     import time
 
     from kagglekit.arena.server import Arena
+    from kagglekit.arena.shell import announced
 
-    with Arena(_workspace("arena").arena, port=port) as arena:
+    home = _workspace("arena").arena
+    with Arena(home, port=port) as arena, announced(home, arena.url):
         typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")
         while True:
             time.sleep(3600)
+
+
+@arena_app.command("env")
+def arena_env() -> None:
+    """Print the exports that turn the stock kaggle command of this shell to the arena being served."""
+    import os
+
+    from kagglekit.arena.shell import exports
+
+    typer.echo(exports(_workspace("arena").arena, os.environ))
 
 
 def main() -> None:

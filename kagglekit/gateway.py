@@ -102,7 +102,7 @@ class Gateway:
 
         request = ApiListCompetitionsRequest()
         request.search, request.page_size = search, _PAGE_SIZE
-        return [CompetitionPage.of(c) for c in self._call("list_competitions", request, search).competitions]
+        return [CompetitionPage.of(c) for c in self._call("list_competitions", request, None).competitions]
 
     def files(self, slug: str) -> list[RemoteFile]:
         """The files of a competition, in the site's order."""

@@ -65,8 +65,10 @@ class Findings:
         The folds.
     n_train : int
         Training rows.
+    image_size : (int, int), optional
+        The commonest width and height of the images that were looked at, in pixels.
     square : bool
-        Whether all images that were looked at are as wide as high, so that squishing and cropping are the same.
+        Whether all of those are as wide as high, so that squishing and cropping are the same.
     reasons : mapping of str to str
         For each key above, what was seen; also "new" for the head of the file.
     guesses : tuple of str
@@ -91,6 +93,7 @@ class Findings:
     n: int = 5
     decision: Decision = "argmax"
     n_train: int = 0
+    image_size: tuple[int, int] | None = None
     square: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
     guesses: tuple[str, ...] = ()
@@ -141,6 +144,7 @@ class _Look:
         self.raw, self.slug, self.page_metric = raw, slug, metric
         self.reasons: dict[str, str] = {}
         self.guesses: list[str] = []
+        self.image_size: tuple[int, int] | None = None
         self.square = False
         tables = sorted(p.relative_to(raw).as_posix() for p in [*raw.glob("*.csv"), *raw.glob("*/*.csv")])
         self.tables = [t for t in tables if Path(t).name != "solution.csv"]
@@ -179,6 +183,7 @@ class _Look:
             n=n,
             decision=self._decision(metric),
             n_train=len(self.train),
+            image_size=self.image_size,
             square=self.square,
             reasons=self.reasons,
             guesses=tuple(self.guesses),
@@ -333,7 +338,7 @@ class _Look:
             self.reasons["task"] = f"'{self.target}' holds numbers from {low:g} to {high:g}, mean {self.y.mean():g}."
             return "image-regression" if images else "regression"
         counts = self.y.value_counts()
-        named = [f"{label} {n:,}" for label, n in counts.items()]
+        named = [f"{label} ({n:,})" for label, n in counts.items()]
         self.reasons["task"] = f"{len(counts)} classes: {preview(named, most=12)} of {len(self.y):,} rows."
         return "image-classification" if images else "classification"
 
@@ -345,8 +350,9 @@ class _Look:
         forms: dict[str, Form] = {"labels": "label", "values": "value", "ranking": "ranking", "positive": "probability"}
         form = forms.get(needs, "probability")
         first = self.sample.iloc[:1, 1].dropna().tolist()
-        shown = repr(first[0]) if first else "nothing"
-        self.reasons["form"] = f"{metric} is computed from such answers; the sample's first row holds {shown}."
+        shown = f"The sample's first row holds {first[0]!r}." if first else "The sample leaves them empty."
+        plural = {"ranking": "labels in order of belief", "probability": "probabilities"}.get(form, f"{form}s")
+        self.reasons["form"] = f"{metric} is computed from {plural}. {shown}"
         return form
 
     def _decision(self, metric: str) -> Decision:
@@ -482,7 +488,7 @@ class _Look:
         if not sizes:
             return ""
         self.square = all(width == height for width, height in sizes)
-        usual = max(sorted(set(sizes)), key=sizes.count)
+        self.image_size = usual = max(sorted(set(sizes)), key=sizes.count)
         return f"{sizes.count(usual)} of the first {len(sizes)} are {usual[0]} wide and {usual[1]} high."
 
     # Folds

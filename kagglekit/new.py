@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kagglekit.errors import UsageError
 from kagglekit.files import write_text
-from kagglekit.forecast import clock, rough_seconds
+from kagglekit.forecast import rough_seconds
 from kagglekit.look import Findings, look, metric_name
 from kagglekit.models.registry import model_names
 
@@ -22,8 +22,9 @@ __all__ = ["Findings", "look", "metric_name", "render", "write"]
 
 Table = dict[str, object]
 
-# A fit of fewer seconds than this, all folds together, needs no forecast in the file.
-_WORTH_SAYING = 10.0
+# Models of tables that take fewer seconds than this, all folds together, need no forecast in the file.
+_WORTH_SAYING = 30.0
+_TUNED_SIZE = 160
 _WIDTH = 110
 
 
@@ -95,10 +96,12 @@ def _experiments(findings: Findings) -> dict[str, Table]:
     """First experiments, the cheapest first: what must be beaten, what may win, and what is worth trying next."""
     classes = findings.task.endswith("classification")
     floor = "majority" if classes else "mean"
+    usual = "commonest label" if classes else "mean"
     log = {"target_transform": "log1p"} if findings.metric == "rmsle" else {}
+    usual = "mean of the logarithms" if log else usual
     planned: dict[str, Table] = {
         floor: {
-            "why": f"the {'commonest label' if classes else 'mean'} for every row: what any model must beat",
+            "why": f"the {usual} for every row: what any model must beat",
             "model": floor,
             **log,
         }
@@ -210,7 +213,7 @@ def _tuned(log: Mapping[str, object]) -> dict[str, Table]:
             "why": "does training the small network on these images beat its frozen features?",
             "model": "timm",
             "arch": "tf_efficientnet_lite0",
-            "size": 160,
+            "size": _TUNED_SIZE,
             "resize": "squish",
             "epochs": 5,
             **log,
@@ -219,43 +222,61 @@ def _tuned(log: Mapping[str, object]) -> dict[str, Table]:
 
 
 def _tuned_later(findings: Findings) -> dict[str, Table]:
-    crop: dict[str, Table] = {
-        "lite0-crop": {
+    tables: dict[str, Table] = {}
+    if not findings.square:
+        tables["lite0-crop"] = {
             "why": "does cropping lose to squishing when the network can adapt?",
             "based_on": "lite0-squish",
             "resize": "crop",
         }
-    }
-    return ({} if findings.square else crop) | {
-        "lite0-larger": {
-            "why": "are there details that 160 pixels hide?",
+    if findings.image_size is None or max(findings.image_size) > _TUNED_SIZE:
+        tables["lite0-larger"] = {
+            "why": f"are there details that {_TUNED_SIZE} pixels hide?",
             "based_on": "lite0-squish",
             "size": 224,
-        },
-        "lite0-tta": {
-            "why": "does averaging over each image and its mirror image help here? Measured, not assumed",
-            "based_on": "lite0-squish",
-            "tta": True,
-        },
+        }
+    tables["lite0-tta"] = {
+        "why": "does averaging over each image and its mirror image help here? Measured, not assumed",
+        "based_on": "lite0-squish",
+        "tta": True,
     }
+    return tables
 
 
 def _notes(findings: Findings, tables: Mapping[str, Table]) -> dict[str, dict[str, str]]:
     """Comments on experiments: how long one takes, and, on the first optional one, what that means."""
-    notes: dict[str, dict[str, str]] = {name: {} for name in tables}
-    for name in tables:
-        settings = _settled(name, tables)
-        n_fits = 1 if settings.get("validation") == "oob" else findings.n
-        seconds = n_fits * rough_seconds(str(settings["model"]), settings, findings.n_train)
-        if seconds >= _WORTH_SAYING:
-            fits = f"all {n_fits} folds" if n_fits > 1 else "one fit"
-            notes[name]["why"] = f"Roughly {clock(seconds)} for {fits} on two laptop cores; far less on a GPU."
+    notes = {name: _time(findings, _settled(name, tables)) for name in tables}
+    if first := next((name for name, table in tables.items() if "target_transform" in table), None):
+        notes[first]["target_transform"] = f"{findings.metric} is the rmse of logarithms, so those are what models fit."
     if first := next((name for name, table in tables.items() if "optional" in table), None):
         notes[first]["optional"] = (
             "Worth trying next. `kagglekit submit` leaves optional experiments out until you have trained them: "
             f"kagglekit train {findings.slug} {first}"
         )
     return notes
+
+
+def _time(findings: Findings, settings: Table) -> dict[str, str]:
+    """A comment on how long an experiment takes, where that is worth knowing beforehand."""
+    model = str(settings["model"])
+    n_fits = 1 if settings.get("validation") == "oob" else findings.n
+    seconds = n_fits * rough_seconds(model, settings, findings.n_train)
+    images = model.startswith("timm")
+    if seconds < _WORTH_SAYING and not images:
+        return {}
+    gpu = "; far less on a GPU" if images else ""
+    return {"why": f"Takes {_duration(seconds)} or so on two laptop cores, all folds together{gpu}."}
+
+
+def _duration(seconds: float) -> str:
+    """A rough time in words.
+
+    >>> _duration(1.0), _duration(130), _duration(10_000)
+    ('10 seconds', '2 minutes', '3 hours')
+    """
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"
 
 
 def _settled(name: str, tables: Mapping[str, Table]) -> Table:

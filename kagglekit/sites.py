@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kagglekit.credentials import choose_site, credentials_found
+from kagglekit.credentials import choose_site, find_credentials
 from kagglekit.errors import UsageError
 from kagglekit.gateway import Gateway, Site
 from kagglekit.progress import Progress
@@ -33,9 +33,9 @@ def site_name(on: str | None) -> SiteName:
 
 def describe(site: SiteName, on: str | None) -> str:
     """One line that says where things go, and why there."""
-    source = credentials_found(os.environ, Path.home())
     if site == "kaggle":
-        return f"On Kaggle (credentials: {source})."
+        found = find_credentials(os.environ, Path.home())
+        return f"On Kaggle (credentials: {found.source}). {found.note}".strip() if found else "On Kaggle."
     why = "as you asked" if on else "no Kaggle credentials found"
     return f"On the offline arena ({why}): practice data, and scores that are not Kaggle scores."
 

@@ -346,6 +346,15 @@ def test_a_token_that_is_no_good_is_a_credentials_error_however_the_site_says_so
         assert "canary" not in str(raised.value)
 
 
+def test_a_site_that_knows_nothing_at_all_is_asked_for_the_nearest_name_once():
+    nothing = canned(404, b'{"code": 404, "message": "Not found"}')
+    with nothing as url, Gateway(Site("arena", url), "token") as gateway:
+        with pytest.raises(CompetitionNotFound, match=r"no competition 'medow'.*Check its name"):
+            gateway.competition("medow")
+        with pytest.raises(GatewayError, match="status 404"):
+            gateway.competitions("medow")
+
+
 def test_a_site_that_is_down_does_not_blame_the_token():
     busy = canned(503, b'{"code": 503, "message": "Busy"}')
     with busy as url, Gateway(Site("arena", url), "token") as gateway, pytest.raises(Unreachable):

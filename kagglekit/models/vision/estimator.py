@@ -48,10 +48,10 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     batch_size : int
     lr : float, optional
         Highest learning rate of the layers below the head; the head gets three times as much. None takes 5e-4,
-        the best of four by cross-validation on a thousand photographs of leaves.
-    head_init : {"logistic", "random"}
-        Start from the logistic regression on the pretrained features, or from random numbers; with the latter give the
-        head an epoch of its own by `freeze_epochs=1`.
+        the best of four (2.5e-4 to 3e-3) on one held-out third of a thousand photographs of leaves.
+    head_init : {"logistic", "zero"}
+        What the new head starts from. With "zero" give it an epoch of its own (`freeze_epochs=1`); "logistic" is the
+        solution of logistic regression on the pretrained features and needs none, so it suits very few images.
     label_smoothing : float
     weight_decay : float
     augment : bool
@@ -98,10 +98,10 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         size: int = 128,
         resize: Literal["squish", "crop", "pad"] = "squish",
         epochs: int = 3,
-        freeze_epochs: int = 0,
+        freeze_epochs: int = 1,
         batch_size: int = 16,
         lr: float | None = None,
-        head_init: Literal["logistic", "random"] = "logistic",
+        head_init: Literal["logistic", "zero"] = "zero",
         label_smoothing: float = 0.1,
         weight_decay: float = 0.01,
         augment: bool = True,
@@ -190,8 +190,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if self.head_init not in ("logistic", "random"):
-            raise ConfigError(f"head_init must be 'logistic' or 'random', got '{self.head_init}'.")
+        if self.head_init not in ("logistic", "zero"):
+            raise ConfigError(f"head_init must be 'logistic' or 'zero', got '{self.head_init}'.")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"lr must be above 0, got {self.lr}.")
         if self.early_stopping and eval_set is None:
@@ -214,8 +214,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             generator=torch.Generator().manual_seed(self.random_state),
             device=device,
         )
-        if self.head_init == "logistic":
-            start_head(self.model_, self.model_.get_classifier(), batches)
+        start_head(self.model_, self.model_.get_classifier(), batches, logistic=self.head_init == "logistic")
         best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
         with self._reporting(len(batches)) as task:
             fine_tune(

@@ -21,7 +21,7 @@ __all__ = ["Batches", "Recipe", "fine_tune", "start_head"]
 _BODY_GROUPS = 2
 _FEATURE_CHUNK = 64
 _HEAD_C = 0.01
-"""Best or level with the best by cross-validation on standardised features of several sizes."""
+"""Lowest log loss by cross-validation on standardised features at 128 and 224 px."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,25 @@ def fine_tune(
         learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
 
 
-def start_head(model: Any, head: Any, batches: Batches) -> None:
-    """Set a new linear head to the logistic regression on the features as they are.
+def start_head(model: Any, head: Any, batches: Batches, *, logistic: bool) -> None:
+    """Set a new linear head to zero, or to the logistic regression on the features as they are.
 
     A random head sends noise into the body and spoils it before it has learnt anything (Kumar et al., "Fine-Tuning can
-    Distort Pretrained Features and Underperform Out-of-Distribution", 2022). A head of another kind is left alone.
+    Distort Pretrained Features and Underperform Out-of-Distribution", 2022); timm's is large for few classes.
+    A head of another kind is left alone.
     """
     torch = import_torch()
     if not isinstance(head, torch.nn.Linear):
         return
+    torch.nn.init.zeros_(head.weight)
+    if head.bias is not None:
+        torch.nn.init.zeros_(head.bias)
+    if logistic and head.bias is not None:
+        _solve_head(model, head, batches)
+
+
+def _solve_head(model: Any, head: Any, batches: Batches) -> None:
+    torch = import_torch()
     features = np.concatenate(list(_features(model, batches)))
     if features.shape[1] != head.in_features:
         return
