@@ -96,9 +96,8 @@ def _experiments(findings: Findings) -> dict[str, Table]:
     """First experiments, the cheapest first: what must be beaten, what may win, and what is worth trying next."""
     classes = findings.task.endswith("classification")
     floor = "majority" if classes else "mean"
-    usual = "commonest label" if classes else "mean"
     log = {"target_transform": "log1p"} if findings.metric == "rmsle" else {}
-    usual = "mean of the logarithms" if log else usual
+    usual = "commonest label" if classes else "mean of the logarithms" if log else "mean"
     planned: dict[str, Table] = {
         floor: {
             "why": f"the {usual} for every row: what any model must beat",
@@ -179,7 +178,7 @@ def _tables_later(findings: Findings) -> dict[str, Table]:
 
 def _features(log: Mapping[str, object]) -> dict[str, Table]:
     small: Table = {
-        "why": "a small network that saw ImageNet and none of these images, with a linear model on its features",
+        "why": "how far do the features of a small network go that saw ImageNet and none of these images?",
         "model": "timm-features",
         "arch": "tf_efficientnet_lite0",
         "size": 224,
@@ -250,8 +249,8 @@ def _notes(findings: Findings, tables: Mapping[str, Table]) -> dict[str, dict[st
         notes[first]["target_transform"] = f"{findings.metric} is the rmse of logarithms, so those are what models fit."
     if first := next((name for name, table in tables.items() if "optional" in table), None):
         notes[first]["optional"] = (
-            "Worth trying next. `kagglekit submit` leaves optional experiments out until you have trained them: "
-            f"kagglekit train {findings.slug} {first}"
+            f"For later: `kagglekit train {findings.slug} {first}` runs it, and `kagglekit submit` counts it in from "
+            "then on."
         )
     return notes
 

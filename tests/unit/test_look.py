@@ -15,6 +15,7 @@ from kagglekit.errors import DataError, KagglekitError
 from kagglekit.look import look, metric_name
 from kagglekit.metrics import METRICS
 
+
 def test_a_binary_task(tmp_path: Path) -> None:
     found = look(save(tmp_path, passengers()), "boat", metric="Categorization Accuracy")
     assert (found.task, found.metric, found.form) == ("classification", "accuracy", "label")
@@ -22,6 +23,8 @@ def test_a_binary_task(tmp_path: Path) -> None:
     assert (found.scheme, found.n) == ("stratified", 5)
     assert found.group is found.time is None
     assert found.guesses == ()
+    assert found.n_train == 60
+    assert found.reasons["task"] == "2 classes: 0 (40), 1 (20) of 60 rows."
 
 
 def test_an_auc_task_wants_probabilities(tmp_path: Path) -> None:
@@ -43,6 +46,16 @@ def test_a_lopsided_target_is_guessed_as_rmse_and_rmsle_is_named(tmp_path: Path)
 def test_ordered_numbers_keep_their_classes_for_kappa(tmp_path: Path) -> None:
     found = look(save(tmp_path, with_target(np.arange(60) % 6 + 3, 5)), "wine", metric="QuadraticWeightedKappa")
     assert (found.task, found.metric, found.form) == ("classification", "qwk", "label")
+    assert found.decision == "shares"
+
+
+@pytest.mark.parametrize("values", [np.arange(60) % 2, np.array(["bad", "fair", "good"] * 20)])
+def test_kappa_without_ordered_numbers_takes_the_likeliest_class(values: np.ndarray, tmp_path: Path) -> None:
+    assert look(save(tmp_path, with_target(values)), "wine", metric="qwk").decision == "argmax"
+
+
+def test_other_metrics_take_the_likeliest_class(tmp_path: Path) -> None:
+    assert look(save(tmp_path, with_target(np.arange(60) % 6)), "wine", metric="accuracy").decision == "argmax"
 
 
 def test_an_unknown_metric_is_named_and_replaced_by_a_guess(tmp_path: Path) -> None:
@@ -101,7 +114,7 @@ def test_columns_without_information_are_dropped_with_a_reason(tmp_path: Path) -
         )
     found = look(save(tmp_path, tables), "boat")
     assert found.drop == ("same", "code")
-    assert "60 different codes in 60 rows" in render(found)
+    assert "60 different codes in 60 rows" in found.reasons["drop"]
 
 
 def test_rare_classes_get_fewer_folds(tmp_path: Path) -> None:
@@ -126,10 +139,16 @@ def test_images_are_found(ids: list[str], pattern: Callable[[str, str], str], ex
     assert found.train_images == expected
     assert found.test == "sample_submission.csv"
     assert "8 wide and 6 high" in found.reasons["train_images"]
-    assert "Not used, because test rows lack them: age." in render(found)
-    models = [e.model for e in written(found, tmp_path).experiments.values()]
-    assert models[0] == "majority"
-    assert {"timm-features", "timm"} <= set(models)
+    assert found.reasons["only_train"] == "Not used, because test rows lack them: age."
+    assert (found.image_size, found.square) == ((8, 6), False)
+
+
+def test_square_images_are_seen(tmp_path: Path) -> None:
+    folder = save_images(tmp_path, ["1.jpg", "2.jpg"], ["a", "b"], lambda i, label: f"train_images/{i}")
+    for path in (folder / "train_images").iterdir():
+        Image.new("RGB", (9, 9)).save(path)
+    found = look(folder, "leaves")
+    assert (found.image_size, found.square) == ((9, 9), True)
 
 
 def test_a_missing_image_is_no_pattern(tmp_path: Path) -> None:
@@ -144,7 +163,7 @@ def test_images_beside_a_table_that_does_not_name_them_are_mentioned(tmp_path: P
     Image.new("RGB", (8, 6)).save(tmp_path / "logo.png")
     found = look(tmp_path, "boat")
     assert found.task == "classification"
-    assert "no rule was found" in render(found)
+    assert "no rule was found" in found.reasons["images"]
 
 
 @pytest.mark.parametrize(

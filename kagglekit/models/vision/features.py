@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from kagglekit.errors import ConfigError, CorruptImages, DataError
 from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, RowStore, check_resize, file_key
+from kagglekit.models.vision.folding import fold_batch_norms
 from kagglekit.models.vision.inputs import image_paths, target_values
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
 from kagglekit.models.vision.transforms import Normalizer
@@ -87,7 +88,8 @@ class _Look:
         self, backbone: Backbone, device: Any, size: int, resize: Resize, flip: bool, progress: Progress
     ) -> None:
         torch = import_torch()
-        self.model = backbone.model.to(device, memory_format=torch.channels_last).eval()
+        model = fold_batch_norms(backbone.model.eval(), size)
+        self.model = model.to(device, memory_format=torch.channels_last)
         self.normalize, self.device = Normalizer(backbone.mean, backbone.std), device
         self.size, self.resize, self.flip, self.progress = size, resize, flip, progress
 
