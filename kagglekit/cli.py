@@ -29,6 +29,8 @@ app = typer.Typer(
 kernel_app = typer.Typer(no_args_is_help=True, help="Kaggle notebooks: the same experiments on Kaggle's machines.")
 arena_app = typer.Typer(no_args_is_help=True, help="The offline arena: practice competitions on this machine.")
 
+_INTERRUPTED = 130
+
 Comp = Annotated[str, typer.Argument(help="A competition's folder under pipelines/, such as paddy.")]
 On = Annotated[str | None, typer.Option("--on", help="kaggle or arena; by default Kaggle when there are credentials.")]
 Set = Annotated[
@@ -72,7 +74,7 @@ def new(
     path = workspace.pipeline(comp)
     scaffold.write(findings, path)
     typer.echo(path.read_text(encoding="utf-8"))
-    typer.echo(f"Wrote {path}. Read it, mend what is wrong, then: kagglekit submit {comp}")
+    typer.echo(f"Wrote {_shown(path)}. Read it, mend what is wrong, then: kagglekit submit {comp}")
 
 
 @app.command()
@@ -82,7 +84,7 @@ def download(comp: Comp, on: On = None) -> None:
 
     flow = _flow(comp, on)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
-        typer.echo(flow.download(gateway).files)
+        typer.echo(_shown(flow.download(gateway).files))
 
 
 @app.command()
@@ -164,10 +166,10 @@ def submit(
     from kagglekit import console
 
     files = {
-        "data": flow.workspace.data(flow.slug),
-        "runs": flow.store.folder,
-        "submission": result.file,
-        "ledger": flow.ledger.path,
+        "data": _shown(flow.workspace.data(flow.slug)),
+        "runs": _shown(flow.store.folder),
+        "submission": _shown(result.file),
+        "ledger": _shown(flow.ledger.path),
     }
     typer.echo(console.outcome(result, flow.pipeline.competition.metric, flow.next_commands(), files))
 
@@ -206,7 +208,7 @@ def kernel_push(
         notebook = kernels.build(
             comp, flow.pipeline, experiments, folder, owner=gateway.username, accelerator=accelerator
         )
-        typer.echo(f"Built {notebook}")
+        typer.echo(f"Built {_shown(notebook)}")
         typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {kernels.push(gateway, folder)}")
 
 
@@ -237,7 +239,7 @@ def arena_list(as_json: Json = False) -> None:
     home = _workspace("arena").arena
     facts = {
         "hosted": [c.slug for c in hosting.hosted(home)],
-        "worlds": {w.name: f"{w.slug}: {w.summary}" for w in WORLDS.values()},
+        "worlds": {w.name: f"{w.title}, {w.slug}: {w.summary}" for w in WORLDS.values()},
     }
     _print(facts, as_json)
 
@@ -297,23 +299,31 @@ def arena_env() -> None:
 def main() -> None:
     """Run the command line: an error that a user can mend is one line and exit status 2."""
     from kagglekit.errors import KagglekitError
+    from kagglekit.files import disk_errors
 
     try:
-        app()
+        with disk_errors(Path.cwd()):
+            app()
     except KagglekitError as error:
         if "--debug" in sys.argv:
             raise
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. Finished folds are kept: the same command goes on from there.", err=True)
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:  # typer has turned Ctrl-C into this
+            typer.echo("Interrupted. Finished folds are kept: the same command goes on from there.", err=True)
+        raise
 
 
 def _workspace(site: Any) -> Workspace:
     from kagglekit.workspace import Workspace
 
-    return Workspace(root=Path(), site=site)
+    return Workspace(root=Path.cwd(), site=site)
+
+
+def _shown(path: Path) -> Path:
+    """A path as a person in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _start(on: str | None) -> tuple[Workspace, RichProgress]:
@@ -348,6 +358,7 @@ def _outcome_json(result: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
+        "competition": result.title,
         "board": [row.as_json() for row in result.rows],
         "run": result.run.id,
         "honest score": result.run.score,

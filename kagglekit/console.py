@@ -107,7 +107,7 @@ def _error(value: float | None) -> str:
 
 def outcome(result: Outcome, metric: str, next_commands: Sequence[tuple[str, str]], files: dict[str, Path]) -> str:
     """The end of `kagglekit submit` as text: table, blend, score, place, files, and what to try next."""
-    parts = [table(result.rows, metric), _blend(result, metric), "\n".join(_answer(result, metric))]
+    parts = [result.title, table(result.rows, metric), _blend(result, metric), "\n".join(_answer(result, metric))]
     parts.append("\n".join(["Files", *(f"  {name:<11} {path}" for name, path in files.items())]))
     parts.append("\n".join(["Worth trying next", *(f"  {command}\n      {why}" for command, why in next_commands)]))
     return "\n\n".join(part for part in parts if part)
@@ -116,7 +116,7 @@ def outcome(result: Outcome, metric: str, next_commands: Sequence[tuple[str, str
 def _blend(result: Outcome, metric: str) -> str:
     run = result.run
     if run.kind != "blend":
-        return f"Submitted run: {run.id}, {metric} {run.score:.4f} ± {_error(run.standard_error)}"
+        return f"Run: {run.id}, {metric} {run.score:.4f} ± {_error(run.standard_error)}"
     used = sorted(run.weights.items(), key=lambda pair: (-pair[1], pair[0]))
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in used)
     honest = f"Honest {metric} of the blend: {run.score:.4f} ± {_error(run.standard_error)}"

@@ -148,7 +148,7 @@ def _blend(
 
 
 def _fit_score(fitted: CrossFitted, members: Mapping[str, Run], prepared: Prepared) -> float:
-    """The score of the rows that chose both weights and decision rule: too good, and shown only beside the honest one."""
+    """The score of the rows that chose weights and decision rule: too good, shown only beside the honest one."""
     facts, ids = prepared.competition, prepared.folds.scored_ids
     P, names = stack({m: _scored(run.oof, prepared) for m, run in members.items()}, ids, facts.columns)
     blended = fitted.predict(P, names, ids).frame

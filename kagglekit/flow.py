@@ -37,6 +37,8 @@ class Outcome:
 
     Parameters
     ----------
+    title : str
+        The competition's, in the site's words; a practice competition says that it is one.
     rows : list of Row
         The table of experiments.
     run : Run
@@ -48,6 +50,7 @@ class Outcome:
         On the public leaderboard, where the site tells it.
     """
 
+    title: str
     rows: list[Row]
     run: Run
     submitted: Submitted | None
@@ -212,13 +215,14 @@ class Flow:
         run = self.choose(name)
         folder = self.workspace.submissions(self.comp)
         path = write_csv(run, self.prepared, folder)
+        title = gateway.competition(self.slug).title
         if dry_run:
-            return Outcome(self.board(), run, None, path)
+            return Outcome(title, self.board(), run, None, path)
         submitted = submit(
             gateway, run, self.prepared, folder, self.ledger, message=message, again=again, progress=self.progress
         )
         page = gateway.competition(self.slug)
-        return Outcome(self.board(), run, submitted, path, page.place, page.teams)
+        return Outcome(title, self.board(), run, submitted, path, page.place, page.teams)
 
     def next_commands(self) -> list[tuple[str, str]]:
         """Two commands worth trying now, each with its reason."""

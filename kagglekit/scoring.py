@@ -1,4 +1,4 @@
-"""Scores of out-of-fold predictions, with the competition's decision rule fitted on other folds than it is scored on."""
+"""Scores of out-of-fold predictions; a decision rule is fitted on other folds than those it is scored on."""
 
 from __future__ import annotations
 

@@ -55,7 +55,10 @@ MODELS: Mapping[str, Mapping[str, str]] = {
         "regression": "kagglekit.models.boost:LightGBMRegressor",
     },
     "timm": {"classification": "kagglekit.models.vision.estimator:TimmClassifier"},
-    "timm-features": {"classification": "kagglekit.models.vision.features:FrozenFeatures"},
+    "timm-features": {
+        "classification": "kagglekit.models.vision.features:FrozenFeatures",
+        "regression": "kagglekit.models.vision.features:FrozenFeaturesRegressor",
+    },
 }
 
 BASELINES = ("majority", "mean", "oner")

@@ -35,6 +35,8 @@ class Case:
         y for it.
     needed : str
         A column that must be there at predict.
+    rtol : float
+        How much predictions may differ in a batch of another make-up.
     """
 
     model: str
@@ -43,6 +45,7 @@ class Case:
     table: Callable[[int], pd.DataFrame] = lambda seed: mixed_table(seed)
     target: Callable[[pd.DataFrame, str], pd.Series] = lambda X, task: mixed_target(X, task)
     needed: str = "size"
+    rtol: float = 1e-9
 
     def __str__(self) -> str:
         return f"{self.model}-{self.task}"

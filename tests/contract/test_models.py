@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from model_cases import CASES, Case
+from model_cases import CASES as TABULAR
+from model_cases import Case
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
+from vision_cases import VISION_CASES
 
 from kagglekit.errors import DataError
 from kagglekit.models.registry import MODELS
 
-# Vision models have their own cases where torch is installed.
-VISION = {"timm", "timm-features"}
-
+CASES = [*TABULAR, *VISION_CASES]
 CLASSIFIERS = [c for c in CASES if c.task == "classification"]
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_classifier = pytest.mark.parametrize("case", CLASSIFIERS, ids=str)
 
 
 def test_every_registered_model_has_a_case() -> None:
-    offered = {(name, task) for name, paths in MODELS.items() for task in paths if name not in VISION}
+    offered = {(name, task) for name, paths in MODELS.items() for task in paths}
     assert offered <= {(c.model, c.task) for c in CASES}
 
 
@@ -77,7 +77,7 @@ def test_rows_and_columns_may_come_in_any_order(case: Case) -> None:
     expected = pd.DataFrame(case.output(model, X), index=X.index)
     other = X.sample(frac=1, random_state=1)[X.columns[::-1]].assign(unknown_column=1)
     got = pd.DataFrame(case.output(model, other), index=other.index)
-    pd.testing.assert_frame_equal(got.loc[X.index], expected, check_exact=False, rtol=1e-9)
+    pd.testing.assert_frame_equal(got.loc[X.index], expected, check_exact=False, rtol=case.rtol, atol=1e-9)
 
 
 @each_case
@@ -152,7 +152,7 @@ def test_scikit_learn_can_cross_validate_it(case: Case) -> None:
     assert np.isfinite(cross_val_score(case.make(), X, y, cv=2, error_score="raise")).all()
 
 
-tabular_cases = pytest.mark.parametrize("case", [c for c in CASES if c.needed == "size"], ids=str)
+tabular_cases = pytest.mark.parametrize("case", TABULAR, ids=str)
 
 
 @tabular_cases

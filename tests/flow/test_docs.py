@@ -16,8 +16,10 @@ from kagglekit.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    path
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("pipelines/*/README.md"))]
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("pipelines/*/README.md")),
 ]
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NOT_HERE = ("paddy",)  # run by test_paddy.py on a small drawing

@@ -30,6 +30,19 @@ def _wait_for(folder: Path, pattern: str) -> list[Path]:
     raise AssertionError(f"nothing like {pattern} came up in {folder}")
 
 
+def test_ctrl_c_says_that_finished_folds_are_kept(kagglekit, flowers_folder, tmp_path):
+    assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
+    write_pipeline(tmp_path, SLOW)
+    assert kagglekit("download", "flowers").status == 0
+    training = _train(tmp_path)
+    _wait_for(tmp_path / "runs" / "arena" / "flowers", "forest-*/fold-0/fold.json")
+    training.send_signal(signal.SIGINT)
+    _, err = training.communicate(timeout=30)
+    assert training.returncode == 130
+    assert "Finished folds are kept" in err
+    assert "Traceback" not in err
+
+
 def test_the_same_command_goes_on_at_the_first_missing_fold(kagglekit, flowers_folder, tmp_path):
     assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
     write_pipeline(tmp_path, SLOW)

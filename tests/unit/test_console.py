@@ -59,7 +59,15 @@ def result(**facts) -> Outcome:
         row("crop", 0.80, against="squish", verdict="worse", change="resize squish -> crop"),
         row("nothing", 0.1, standard_error=None, kind="oob"),
     ]
-    return Outcome(rows, run, facts.get("submitted", Submitted(sent, repeated=True)), Path("f.csv"), 3, 12)
+    return Outcome(
+        "A practice competition",
+        rows,
+        run,
+        facts.get("submitted", Submitted(sent, repeated=True)),
+        Path("f.csv"),
+        3,
+        12,
+    )
 
 
 def test_the_end_of_submit_is_as_it_was():

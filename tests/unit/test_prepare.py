@@ -124,9 +124,10 @@ def test_a_file_changed_since_the_download_is_noticed(tmp_path):
 
 def test_features_of_ones_own_see_no_target(tmp_path):
     write_pipeline(tmp_path)
-    (tmp_path / "pipelines" / "flowers" / "features.py").write_text(
-        "def add_features(frame):\n    assert 'colour' not in frame\n    return frame.assign(double=frame['petal'] * 2)\n"
+    code = (
+        "def add_features(frame):\n    assert 'colour' not in frame\n    return frame.assign(double=frame.petal * 2)\n"
     )
+    (tmp_path / "pipelines" / "flowers" / "features.py").write_text(code)
     prepared = run(tmp_path, *tables())
     np.testing.assert_allclose(prepared.X["double"], prepared.X["petal"] * 2)
     assert "double" in prepared.test

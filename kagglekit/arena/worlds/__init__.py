@@ -86,9 +86,9 @@ WORLDS = {
             make=_later("paddy"),
             daily_limit=5,
             seed=2022,
-            scale=0.07,
+            scale=0.06,
             version=1,
-            summary="ten diseases of rice plants, drawn by code: 730 pictures to train on, 243 to label",
+            summary="ten diseases of rice plants, drawn by code: 625 pictures to train on, 209 to label",
         ),
     )
 }

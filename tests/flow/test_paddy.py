@@ -1,0 +1,72 @@
+"""The main job on a small drawing: the shipped paddy pipeline at postage-stamp size, every stage real."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+SHIPPED = Path(__file__).parents[2] / "pipelines" / "paddy" / "pipeline.toml"
+SLUG = "paddy-disease-classification"
+
+
+@pytest.fixture
+def paddy(kagglekit, tmp_path):
+    """Eighty pictures hosted in the arena, and the shipped pipeline with fewer pixels, epochs and folds."""
+    text = SHIPPED.read_text()
+    for pattern, small in (
+        (r"size( *)= \d+", r"size\1= 48"),
+        (r"epochs( *)= \d+", r"epochs\1= 1"),
+        (r"\nn( *)= 5", r"\nn\1= 2"),
+    ):
+        text, n = re.subn(pattern, small, text)
+        assert n
+    path = tmp_path / "pipelines" / "paddy" / "pipeline.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    said = kagglekit("arena", "draw", "paddy", "--scale", "0.0001")
+    assert said.status == 0, said.err
+    return kagglekit
+
+
+def test_from_drawing_to_a_score_and_on_to_the_next_rung(paddy, tmp_path):
+    said = paddy("submit", "paddy", "--json")
+    assert said.status == 0, said.err
+    first = json.loads(said.out)
+    assert {row["name"] for row in first["board"]} == {"blend", "lite0-squish", "features-lite0", "majority"}
+    assert first["submission"]["site"] == "arena"
+    assert 0 <= first["submission"]["public"] <= 1
+    assert first["teams"] >= 1
+    assert (tmp_path / "runs" / "arena" / SLUG / first["run"] / "COMPLETE").is_file()
+    # as pipelines/paddy/README.md tells it
+    said = paddy("train", "paddy", "lite0-crop")
+    assert said.status == 0, said.err
+    assert "resize squish -> crop" in said.out
+    said = paddy("submit", "paddy", "--json")
+    assert said.status == 0, said.err
+    assert "lite0-crop" in {row["name"] for row in json.loads(said.out)["board"]}
+
+
+def test_broken_pictures_are_all_named_before_anything_is_trained(paddy, tmp_path):
+    assert paddy("download", "paddy").status == 0
+    data = tmp_path / "data" / "arena" / SLUG
+    broken = sorted((data / "raw" / "test_images").iterdir())[:2]
+    for path in broken:
+        size = path.stat().st_size
+        path.write_bytes(
+            path.read_bytes()[: size // 2] + b"\0" * (size - size // 2) if path == broken[0] else b"x" * size
+        )
+    said = paddy("submit", "paddy")
+    assert said.status == 2
+    line = said.err.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert all(path.name in line for path in broken)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_drawing_says_that_it_is_synthetic(paddy, tmp_path):
+    assert paddy("download", "paddy").status == 0
+    assert "synthetic" in (tmp_path / "data" / "arena" / SLUG / "raw" / "README.txt").read_text().lower()
+    assert "synthetic" in paddy("arena", "list").out.lower()
