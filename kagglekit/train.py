@@ -11,6 +11,7 @@ import json
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -261,7 +262,9 @@ def _fit_oob(job: _Job) -> FoldResult:
             f"Experiment '{job.experiment.name}': the model '{job.experiment.model}' has no out-of-bag predictions.",
             hint='Use model = "forest" or "extra-trees", or validation = "folds".',
         )
-    estimator.set_params(oob=True).fit(X, job.target())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # the error below says it
+        estimator.set_params(oob=True).fit(X, job.target())
     if len(never := estimator.never_oob_):
         raise DataError(
             f"Experiment '{job.experiment.name}': {len(never)} row(s) were in every bag and have no out-of-bag "

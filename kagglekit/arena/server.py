@@ -179,7 +179,7 @@ def _application(desk: Desk) -> Starlette:
         return _refusal(error)
 
     api = [Route(f"{prefix}/v1/{{service}}/{{method}}", call, methods=["POST"]) for prefix in ("", "/api")]
-    return Starlette(
+    app = Starlette(
         routes=[
             *api,
             Route("/upload/{ticket}", upload, methods=["PUT"]),
@@ -191,6 +191,8 @@ def _application(desk: Desk) -> Starlette:
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
         exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, HTTPException), refused),
     )
+    app.router.redirect_slashes = False  # an address that is not served is refused, never mended
+    return app
 
 
 def _index_page(desk: Desk) -> str:

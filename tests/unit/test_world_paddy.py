@@ -195,7 +195,7 @@ def test_a_world_is_drawn_once(tmp_path: Path) -> None:
     first, second = ensure(world, tmp_path), ensure(world, tmp_path)
     assert first == second
     assert said.times == 1
-    assert (first / "train.csv").read_text() == "0.08 2022"
+    assert (first / "train.csv").read_text() == f"{world.scale} 2022"
 
 
 def test_scale_and_version_have_a_folder_each(tmp_path: Path) -> None:
