@@ -50,12 +50,15 @@ class RichProgress:
     @contextmanager
     def task(self, name: str, total: float | None) -> Iterator[Task]:
         """Bars nest: training shows above the images being decoded for it."""
+        if not self.console.is_terminal:
+            yield _Line(self)
+            return
         outermost = not self._bars.live.is_started
         if outermost:
             self._bars.start()
         number = self._bars.add_task(escape(name), total=total, note="")
         try:
-            yield _Bar(self, number)
+            yield _Bar(self._bars, number)
         finally:
             self._bars.remove_task(number)
             if outermost:
@@ -63,16 +66,29 @@ class RichProgress:
 
 
 class _Bar:
-    def __init__(self, owner: RichProgress, number: TaskID) -> None:
-        self.owner, self.number = owner, number
+    """A bar on a terminal."""
+
+    def __init__(self, bars: Bars, number: TaskID) -> None:
+        self.bars, self.number = bars, number
 
     def advance(self, steps: float = 1.0) -> None:
-        self.owner._bars.advance(self.number, steps)
+        self.bars.advance(self.number, steps)
 
     def note(self, text: str) -> None:
-        self.owner._bars.update(self.number, note=escape(text))
-        if not self.owner.console.is_terminal:
-            self.owner.say(f"  {text}")
+        self.bars.update(self.number, note=escape(text))
+
+
+class _Line:
+    """What a log gets instead: the notes, a line each."""
+
+    def __init__(self, owner: RichProgress) -> None:
+        self.owner = owner
+
+    def advance(self, steps: float = 1.0) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.owner.say(f"  {text}")
 
 
 def table(rows: Sequence[Row], metric: str) -> str:

@@ -246,6 +246,7 @@ class Flow:
         return Forecast(
             fits={e.name: len(fold_names(self.prepared, e)) for e in todo},
             guess={e.name: rough_seconds(e.model, e.params, n_rows) for e in todo},
+            model={e.name: e.model for e in todo},
         )
 
     @contextmanager

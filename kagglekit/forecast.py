@@ -17,7 +17,7 @@ _PER_1000_ROWS = {
     "forest": 0.6,
     "extra-trees": 0.5,
 }
-_BOOSTING = 2.0
+_BOOSTING = 0.6
 _TIMM_EPOCH = 14.0  # Lite0 at 128 px, forwards and backwards; a frozen epoch takes two fifths of it
 _TIMM_FEATURES = 2.6  # of one fold: a single pass serves all five
 _UNKNOWN = 1.0
@@ -47,10 +47,13 @@ class Forecast:
         Fits that each experiment still needs.
     guess : mapping of str to float
         Rough seconds of one fit of each experiment.
+    model : mapping of str to str
+        Of each experiment: how far a guess was off says something about the same model only.
     """
 
     fits: Mapping[str, int]
     guess: Mapping[str, float]
+    model: Mapping[str, str]
     _measured: dict[str, list[float]] = field(default_factory=dict)
 
     def measured(self, experiment: str, seconds: float) -> None:
@@ -58,7 +61,7 @@ class Forecast:
         self._measured.setdefault(experiment, []).append(seconds)
 
     def seconds_left(self) -> float:
-        """Measured means where there are any, elsewhere guesses scaled by how far guesses were off here so far."""
+        """Measured means where there are any, elsewhere guesses scaled by how far the same model's were off so far."""
         return sum(self._left(name) * self._each(name) for name in self.fits)
 
     def _left(self, name: str) -> int:
@@ -68,7 +71,7 @@ class Forecast:
         # An experiment's first fit also decodes images and loads weights: it tells little about the others.
         if len(times := self._measured.get(name, [])) > 1:
             return sum(times[1:]) / (len(times) - 1)
-        warm = {n: t[1:] for n, t in self._measured.items()}
+        warm = {n: t[1:] for n, t in self._measured.items() if self.model[n] == self.model[name]}
         guessed = sum(self.guess[n] * len(t) for n, t in warm.items())
         spent = sum(sum(t) for t in warm.values())
         return self.guess[name] * (spent / guessed if guessed >= 1.0 else 1.0)

@@ -4,26 +4,26 @@ from kagglekit.forecast import Forecast, clock, rough_seconds
 
 
 def test_a_plan_without_measures_is_its_guesses():
-    assert Forecast({"a": 2, "b": 1}, {"a": 3.0, "b": 4.0}).seconds_left() == pytest.approx(10)
+    assert Forecast({"a": 2, "b": 1}, {"a": 3.0, "b": 4.0}, {"a": "m", "b": "m"}).seconds_left() == pytest.approx(10)
 
 
-def test_measured_fits_replace_guesses_and_scale_the_others():
-    forecast = Forecast({"a": 3, "b": 2}, {"a": 3.0, "b": 4.0})
+def test_measured_fits_replace_guesses_and_scale_those_of_the_same_model():
+    forecast = Forecast({"a": 3, "b": 2, "c": 1}, {"a": 3.0, "b": 4.0, "c": 5.0}, {"a": "m", "b": "m", "c": "other"})
     forecast.measured("a", 60.0)
-    assert forecast.seconds_left() == pytest.approx(2 * 3.0 + 2 * 4.0)
+    assert forecast.seconds_left() == pytest.approx(2 * 3.0 + 2 * 4.0 + 5.0)
     forecast.measured("a", 6.0)
-    assert forecast.seconds_left() == pytest.approx(1 * 6.0 + 2 * 8.0)
+    assert forecast.seconds_left() == pytest.approx(1 * 6.0 + 2 * 8.0 + 5.0)
 
 
 def test_the_first_fit_also_warms_up_and_is_left_out_of_the_mean():
-    forecast = Forecast({"a": 4}, {"a": 1.0})
+    forecast = Forecast({"a": 4}, {"a": 1.0}, {"a": "m"})
     for seconds in (20.0, 5.0, 7.0):
         forecast.measured("a", seconds)
     assert forecast.seconds_left() == pytest.approx(6.0)
 
 
 def test_a_finished_plan_has_no_time_left():
-    forecast = Forecast({"a": 1}, {"a": 1.0})
+    forecast = Forecast({"a": 1}, {"a": 1.0}, {"a": "m"})
     forecast.measured("a", 9.0)
     forecast.measured("a", 9.0)
     assert forecast.seconds_left() == 0
