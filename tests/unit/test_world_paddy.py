@@ -56,11 +56,16 @@ def test_the_sample_submission_is_sorted_and_gives_no_label_away(world: Path) ->
     assert set(solution["Usage"]) == {"Public", "Private"}
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 def test_pictures_have_the_real_size_and_four_lie_on_their_side(world: Path) -> None:
-    sizes = [Image.open(p).size for p in sorted((world / "train_images").rglob("*.jpg"))]
+    sizes = [size_of(p) for p in sorted((world / "train_images").rglob("*.jpg"))]
     assert sizes.count(SIZE[::-1]) == 4
     assert sizes.count(SIZE) == len(sizes) - 4
-    assert {Image.open(p).size for p in (world / "test_images").glob("*.jpg")} == {SIZE}
+    assert {size_of(p) for p in (world / "test_images").glob("*.jpg")} == {SIZE}
 
 
 def test_pictures_weigh_what_the_real_ones_weigh(world: Path) -> None:

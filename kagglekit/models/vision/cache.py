@@ -205,8 +205,12 @@ def find_corrupt(paths: Iterable[PathLike], progress: Progress | None = None) ->
         blocks) is not found.
     """
 
+    def load(path: str) -> None:
+        with _open(path) as image:
+            image.load()
+
     def try_one(path: str) -> str:
-        return _reason(lambda: _open(path).load())
+        return _reason(lambda: load(path))
 
     names = [str(path) for path in paths]
     reasons = _in_threads(try_one, names, "verify images", progress or Silent())
@@ -217,12 +221,11 @@ def decode(path: PathLike, height: int, width: int, resize: Resize) -> np.ndarra
     """One file as an array of shape (height, width, 3), uint8."""
     from PIL import Image, ImageOps
 
-    image = _open(path)
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    # A JPEG can be decoded at half or a quarter of its size for less; below twice the target that costs accuracy.
-    wanted = (2 * height, 2 * width) if orientation in _SWAPPED else (2 * width, 2 * height)
-    image.draft("RGB", wanted)
-    image = _as_rgb(image)
+    with _open(path) as opened:
+        orientation = opened.getexif().get(_ORIENTATION, 1)
+        # A JPEG can be decoded at half or a quarter of its size for less; below twice the target that costs accuracy.
+        opened.draft("RGB", (2 * height, 2 * width) if orientation in _SWAPPED else (2 * width, 2 * height))
+        image = _as_rgb(opened)
     if orientation != 1:
         image = ImageOps.exif_transpose(image)
     bicubic = Image.Resampling.BICUBIC
