@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from flowers import PIPELINE, write_pipeline
+from flowers import PIPELINE, tables, truth, write_pipeline
 
 FAST = PIPELINE.replace('slug = "flower-colours"', 'slug = "flowers"')
 
@@ -121,6 +121,19 @@ def test_a_mistake_is_one_line_and_exit_status_2(hosted, words, says):
     assert line.startswith("Error: ")
     assert says in line
     assert "Traceback" not in said.err
+
+
+def test_a_run_of_other_data_is_not_submitted(hosted, flowers_folder, tmp_path):
+    old = as_json(hosted("submit", "flowers", "--json"))["run"]
+    for name, frame in zip(("train", "test", "sample_submission"), tables(seed=1), strict=True):
+        frame.to_csv(flowers_folder / f"{name}.csv", index=False)
+    truth(seed=1).to_csv(flowers_folder / "solution.csv", index=False)
+    assert hosted("arena", "create", str(flowers_folder), "--name", "flowers", "--replace").status == 0
+    (tmp_path / "data").rename(tmp_path / "data-before")
+    said = hosted("submit", "flowers", "--run", old)
+    assert said.status == 2
+    assert "was made from other data" in said.err
+    assert (tmp_path / "runs" / "arena" / "flowers" / old / "COMPLETE").is_file()
 
 
 def test_new_never_overwrites_a_pipeline(hosted, tmp_path):
