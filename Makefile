@@ -5,24 +5,31 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMP ?= paddy
 READY := $(VENV)/.ready
+KAGGLE_VENV := .venv-kaggle
+KAGGLE_READY := $(KAGGLE_VENV)/.ready
 
-.PHONY: setup submit test check format lint types layers constraints clean
+.PHONY: setup submit test test-kaggle-image check format lint types layers constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make submit COMP=paddy   download, train, blend and submit (practice arena without Kaggle credentials)"
 	@echo "make test                all tests, offline"
+	@echo "make test-kaggle-image   all tests on the versions of Kaggle's notebook image"
 	@echo "make check               format, lint, types, layers, tests: what CI runs"
 	@echo "make format              put the code in its format"
 	@echo "make constraints         pin the newest versions that work together"
 
 setup: $(READY)
 
+$(READY): constraints.txt
+$(KAGGLE_READY): constraints-kaggle.txt
+
 # pip installs only uv; uv then installs everything, pinned, in about half a minute.
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]' --group dev
+$(READY) $(KAGGLE_READY): pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --constraint $(filter constraints%,$^) \
+	  --editable '.[all]' --group dev
 	@touch $@
 
 submit: $(READY)
@@ -30,6 +37,10 @@ submit: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# The same tests on the versions of Kaggle's notebook image, in an environment of their own.
+test-kaggle-image: $(KAGGLE_READY)
+	$(KAGGLE_VENV)/bin/python -m pytest
 
 check: lint types layers test
 
