@@ -43,11 +43,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except se
 
 @app.callback(invoke_without_command=True)
 def options(
-    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    context.obj = {"debug": debug}
     if version:
         from kagglekit import __version__
 
@@ -301,18 +299,21 @@ def main() -> None:
     from kagglekit.errors import KagglekitError
     from kagglekit.files import disk_errors
 
+    words = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
     try:
         with disk_errors(Path.cwd()):
-            app()
+            app(words)
     except KagglekitError as error:
-        if "--debug" in sys.argv:
+        if len(words) < len(sys.argv) - 1:
             raise
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except SystemExit as leaving:
-        if leaving.code == _INTERRUPTED:  # typer has turned Ctrl-C into this
-            typer.echo("Interrupted. Finished folds are kept: the same command goes on from there.", err=True)
-        raise
+    except (SystemExit, KeyboardInterrupt) as leaving:
+        # Ctrl-C, which typer turns into an exit status once it is at work
+        if isinstance(leaving, SystemExit) and leaving.code != _INTERRUPTED:
+            raise
+        typer.echo("Interrupted. Finished folds are kept: the same command goes on from there.", err=True)
+        sys.exit(_INTERRUPTED)
 
 
 def _workspace(site: Any) -> Workspace:

@@ -43,7 +43,7 @@ class _Table(BaseModel):
 class CompetitionTable(_Table):
     """`[competition]`: see `kagglekit.contracts.Competition` for the meaning of each key."""
 
-    slug: str
+    slug: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Task
     metric: str
     id: str
@@ -94,7 +94,7 @@ class _ExperimentTable(_Table):
     model: str
     based_on: str | None = None
     seed: int = 42
-    columns: list[str] | None = None
+    columns: list[str] | None = Field(default=None, min_length=1)
     drop: list[str] = Field(default_factory=list)
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
@@ -214,8 +214,11 @@ def load_pipeline(path: Path, *, check_params: CheckParams, overrides: Sequence[
     for override in overrides:
         _apply(raw, override)
     _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles"), f"{path}")
+    for key in ("experiments", "ensembles"):
+        if not isinstance(raw.setdefault(key, {}), dict):
+            raise ConfigError(f"{path}: {key} must be tables such as [{key}.NAME], got {raw[key]!r}.")
     competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
-    get_metric(competition.metric)
+    _check_metric(competition, path)
     experiments = {
         name: _experiment(name, raw["experiments"], competition.task, check_params, path)
         for name in raw.get("experiments", {})
@@ -242,8 +245,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"There is no pipeline file {path}.", hint=f"Make one: kagglekit new {path.parent.name}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text.", hint="Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", hint="Mend that line.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _check_metric(facts: CompetitionTable, path: Path) -> None:
+    metric = get_metric(facts.metric)
+    wants_classes = metric.needs != "values" and not metric.ordinal
+    if wants_classes and facts.task.endswith("regression"):
+        raise ConfigError(f"{path}: metric '{metric.name}' scores classes, but the task is '{facts.task}'.")
+    if metric.needs == "values" and facts.task.endswith("classification"):
+        raise ConfigError(f"{path}: metric '{metric.name}' scores numbers, but the task is '{facts.task}'.")
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -123,7 +123,7 @@ def _error(value: float | None) -> str:
 
 def outcome(result: Outcome, metric: str, next_commands: Sequence[tuple[str, str]], files: dict[str, Path]) -> str:
     """The end of `kagglekit submit` as text: table, blend, score, place, files, and what to try next."""
-    parts = [result.title, table(result.rows, metric), _blend(result, metric), "\n".join(_answer(result, metric))]
+    parts = [result.title, table(result.rows, metric), _blend(result, metric), "\n".join(_answer(result))]
     parts.append("\n".join(["Files", *(f"  {name:<11} {path}" for name, path in files.items())]))
     parts.append("\n".join(["Worth trying next", *(f"  {command}\n      {why}" for command, why in next_commands)]))
     return "\n\n".join(part for part in parts if part)
@@ -141,7 +141,7 @@ def _blend(result: Outcome, metric: str) -> str:
     return f"Blend: {weights}\n{honest}"
 
 
-def _answer(result: Outcome, metric: str) -> list[str]:
+def _answer(result: Outcome) -> list[str]:
     if result.submitted is None:
         return ["Dry run: the file is checked and written; nothing was sent."]
     sent = result.submitted.submission
@@ -154,7 +154,7 @@ def _answer(result: Outcome, metric: str) -> list[str]:
     where = "Kaggle" if sent.site == "kaggle" else "the practice arena (not a Kaggle score)"
     if sent.public is None:
         return [*lines, f"Submission {sent.ref} on {where} is {sent.status}; the same command asks again."]
-    lines.append(f"Public {metric} on {where}: {sent.public:.5f}")
+    lines.append(f"Public {result.metric} on {where}: {sent.public:.5f}")
     if result.place is not None:
         kind = "practice leaderboard" if sent.site == "arena" else "leaderboard"
         lines.append(f"Place {result.place} of {result.teams} on the {kind}")

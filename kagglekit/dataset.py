@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from kagglekit.contracts import Competition, Folds
-from kagglekit.errors import DataError
+from kagglekit.errors import DataError, StoreError
 from kagglekit.files import atomic_folder, read_json, write_json
 from kagglekit.store import read_frame, write_frame
 
@@ -66,7 +66,7 @@ class RawData:
             The download is not finished, or a file is gone or has another size than was downloaded.
         """
         if not self.is_complete:
-            raise DataError(f"There is no finished download in {self.folder}.", hint="Run: kagglekit download")
+            raise DataError(f"There is no finished download in {self.folder}.", hint="Run `kagglekit download` first.")
         written: dict[str, list[int]] = read_json(self._manifest)
         for name, (size, _) in written.items():
             path = self.files / name
@@ -143,6 +143,13 @@ class Prepared:
         facts: dict[str, Any] = read_json(path) if path.is_file() else {}
         if facts.get("key") != key:
             return None
+        try:
+            return Prepared._read(folder, facts, cache)
+        except StoreError:
+            return None  # damaged: it can be made again from the raw files
+
+    @staticmethod
+    def _read(folder: Path, facts: dict[str, Any], cache: Path) -> Prepared:
         competition = Competition(**{**facts["competition"], "classes": tuple(facts["competition"]["classes"])})
         files = RawData(folder.parent).files.absolute()
         train = _absolute(read_frame(folder / "train.parquet"), files)

@@ -97,7 +97,7 @@ class MissingExtra(KagglekitError):
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the package '{package}', which is not installed.",
-            hint=f"Install it with: pip install 'kagglekit[{extra}]'",
+            hint=f"Install it with: pip install 'kagglekit[{extra}]' (from a clone: pip install '.[{extra}]')",
         )
         self.package, self.extra = package, extra
 

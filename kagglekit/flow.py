@@ -14,10 +14,11 @@ from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.download import download
 from kagglekit.ensemble import ensemble, members_of
-from kagglekit.errors import UsageError, nearest
+from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Forecast, clock, rough_seconds
 from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
+from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.cache import find_corrupt
@@ -39,6 +40,8 @@ class Outcome:
     ----------
     title : str
         The competition's, in the site's words; a practice competition says that it is one.
+    metric : str
+        What the site scores by.
     rows : list of Row
         The table of experiments.
     run : Run
@@ -51,6 +54,7 @@ class Outcome:
     """
 
     title: str
+    metric: str
     rows: list[Row]
     run: Run
     submitted: Submitted | None
@@ -111,6 +115,11 @@ class Flow:
     def prepared(self) -> Prepared:
         """Stage 2, on data that are already here."""
         raw = RawData(self.workspace.data(self.slug))
+        if not raw.is_complete:
+            raise DataError(
+                f"The data of '{self.slug}' are not here yet ({raw.folder}).",
+                hint=f"Run: kagglekit download {self.comp}",
+            )
         check = find_corrupt if self.pipeline.competition.task.startswith("image") else None
         return prepare(raw, self.pipeline, find_corrupt=check, progress=self.progress)
 
@@ -125,7 +134,15 @@ class Flow:
         return [e for e in self.pipeline.experiments.values() if e.name not in planned]
 
     def train(self, names: Sequence[str] = (), *, n_jobs: int = 1) -> dict[str, Run]:
-        """Stage 3: train the named experiments, or all planned ones, with a forecast of the time left."""
+        """Stage 3: train the named experiments, or all planned ones, with a forecast of the time left.
+
+        Raises
+        ------
+        ConfigError
+            The pipeline file has no experiments.
+        """
+        if not self.pipeline.experiments:
+            raise ConfigError(f"{self.pipeline.path} has no experiments.", hint="Add a table [experiments.NAME].")
         experiments = [self.pipeline.experiment(n) for n in names] if names else self.planned()
         todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
         forecast = self._forecast(todo)
@@ -215,14 +232,17 @@ class Flow:
         run = self.choose(name)
         folder = self.workspace.submissions(self.comp)
         path = write_csv(run, self.prepared, folder)
-        title = gateway.competition(self.slug).title
+        page = gateway.competition(self.slug)
+        metric = metric_name(page.metric) or run.metric
+        if metric != run.metric:
+            self.progress.say(f"Note: the competition is scored by {metric}, the pipeline file says {run.metric}.")
         if dry_run:
-            return Outcome(title, self.board(), run, None, path)
+            return Outcome(page.title, metric, self.board(), run, None, path)
         submitted = submit(
             gateway, run, self.prepared, folder, self.ledger, message=message, again=again, progress=self.progress
         )
         page = gateway.competition(self.slug)
-        return Outcome(title, self.board(), run, submitted, path, page.place, page.teams)
+        return Outcome(page.title, metric, self.board(), run, submitted, path, page.place, page.teams)
 
     def next_commands(self) -> list[tuple[str, str]]:
         """Two commands worth trying now, each with its reason."""

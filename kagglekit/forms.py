@@ -173,7 +173,9 @@ def _make_value(frame: pd.DataFrame, competition: Competition) -> Array:
             f"Form 'value' needs one column of numbers, got the classes {preview(frame.columns)}.",
             hint="Set form in [competition] to 'label', 'probability' or 'probabilities'.",
         )
-    return np.asarray(frame.iloc[:, 0])
+    values = np.asarray(frame.iloc[:, 0])
+    # A logarithmic metric is not defined below -1, and graders differ in what they do below nought.
+    return np.clip(values, 0, None) if competition.metric == "rmsle" else values
 
 
 def _make_probability(frame: pd.DataFrame, competition: Competition) -> Array:

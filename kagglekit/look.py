@@ -17,6 +17,7 @@ from pandas.api import types
 from kagglekit.contracts import Decision, Form, Task
 from kagglekit.errors import DataError, preview
 from kagglekit.metrics import METRICS, get_metric
+from kagglekit.tables import read_table
 
 __all__ = ["Findings", "look", "metric_name"]
 
@@ -194,6 +195,8 @@ class _Look:
     def _read_tables(self) -> None:
         self.train_name = self._table("train", "a training table such as train.csv")
         self.sample_name = self._table("submission", "a sample submission such as sample_submission.csv")
+        columns = [str(c) for c in read_table(self.raw / self.sample_name).columns]
+        self.id, self.answer = columns[0], columns[1] if len(columns) > 1 else None
         self.train, self.sample = self._csv(self.train_name), self._csv(self.sample_name)
         self.test_name = self._table("test", None) or self.sample_name
         self.test = self.sample if self.test_name == self.sample_name else self._csv(self.test_name)
@@ -202,6 +205,8 @@ class _Look:
                 f"{self.sample_name} needs an id column, a target column and rows, got the columns "
                 f"{list(self.sample.columns)} and {len(self.sample)} row(s)."
             )
+        if not len(self.train):
+            raise DataError(f"{self.train_name} has a header and no rows.", hint="Download it again.")
         self.reasons["new"] = f"{len(self.train):,} training rows and {len(self.sample):,} rows to predict."
         if self.test is self.sample:
             self.reasons["test"] = "Test rows have no table of their own; the sample submission lists their ids."
@@ -219,10 +224,7 @@ class _Look:
         return min(fits, key=lambda t: (not Path(t).stem.lower().startswith(word), len(t), t), default="")
 
     def _csv(self, name: str) -> pd.DataFrame:
-        try:
-            return pd.read_csv(self.raw / name)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{name} is not a readable CSV ({error}).", hint="Look at its first lines.") from error
+        return read_table(self.raw / name, id_column=self.id, target=self.answer)
 
     def _find_target(self) -> None:
         self.id, *answers = (str(c) for c in self.sample.columns)

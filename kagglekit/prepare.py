@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,15 +17,18 @@ import pandas as pd
 from kagglekit.config import Pipeline
 from kagglekit.contracts import Competition, Folds, Label, repeated
 from kagglekit.dataset import Prepared, RawData
-from kagglekit.errors import ConfigError, CorruptImages, DataError, nearest, preview
+from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.folds import make_folds
 from kagglekit.progress import Progress, Silent
+from kagglekit.tables import read_table
 
 __all__ = ["FindCorrupt", "prepare"]
 
 FindCorrupt = Callable[[list[str], Progress], list[tuple[str, str]]]
 """Decodes image files and returns those that fail, with the reason; the vision models bring one."""
 
+# What code that somebody else wrote may raise by mistake.
+_AUTHORS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError, ValueError)
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -143,10 +147,7 @@ class _Reader:
         if not path.is_file():
             known = [p.relative_to(self.files).as_posix() for p in self.files.rglob("*.csv")]
             raise ConfigError(f"{self.where} [data] {key}: there is no file '{name}'.", hint=nearest(name, known))
-        try:
-            return pd.read_csv(path)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is not a readable CSV ({error}).") from error
+        return read_table(path, id_column=self.facts.id, target=self.facts.target)
 
     def _indexed(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         if self.facts.id not in frame:
@@ -261,8 +262,13 @@ def _notes(train: pd.DataFrame, test: pd.DataFrame, competition: Competition, sh
 def _add_features(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if not path.is_file():
         return frame
-    module = _load_module(path)
-    made = module.add_features(frame.copy())
+    try:
+        made = _load_module(path).add_features(frame.copy())
+    except KagglekitError:
+        raise
+    except _AUTHORS as error:
+        where = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise ConfigError(f"{path} failed near line {where}: {type(error).__name__}: {error}.") from error
     if not isinstance(made, pd.DataFrame) or not made.index.equals(frame.index):
         raise ConfigError(f"{path}: add_features must return a frame with the same index as it was given.")
     return made

@@ -78,7 +78,9 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({error}).", hint="It was damaged outside kagglekit.") from error
+        raise StoreError(
+            f"{path} cannot be read ({error}).", hint="Remove its folder to have it made again."
+        ) from error
 
 
 def _predictions(folder: Path) -> tuple[Predictions, Predictions]:

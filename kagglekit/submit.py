@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.dataset import Prepared
+from kagglekit.errors import SubmissionError
 from kagglekit.files import atomic, sha256
 from kagglekit.forms import check_submission, to_submission
 from kagglekit.gateway import Gateway
@@ -78,7 +79,7 @@ def submit(
     Raises
     ------
     SubmissionError
-        The file is not what the competition asks for; nothing was sent.
+        The file is not what the competition asks for (nothing was sent), or the site refused it.
     GatewayError
         The site refused it or cannot be reached.
     """
@@ -120,4 +121,9 @@ def refresh(
         return submission
     scored = submission.scored(answer.status, answer.public, answer.private)
     ledger.append(scored)
+    if answer.status == "error":
+        raise SubmissionError(
+            f"The site refused submission {submission.ref}: {answer.error or 'it gave no reason'}",
+            hint="The file stays where it is; look at it before sending again.",
+        )
     return scored

@@ -139,7 +139,7 @@ class _Job:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
-        chosen = list(self.experiment.columns or frame.columns)
+        chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
         return frame[[c for c in chosen if c not in self.experiment.drop]]
 
     def estimator(self, seed: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,11 @@ from kagglekit.progress import Silent, Task
 class FakeGateway:
     """A site in memory: takes submissions, scores them by accuracy, counts them."""
 
-    def __init__(self, truth: pd.DataFrame, *, slow: bool = False) -> None:
+    def __init__(self, truth: pd.DataFrame, *, slow: bool = False, refuses: str = "") -> None:
         self.site = Site("arena", "http://127.0.0.1:0")
         self.truth = truth.set_index(truth.columns[0])
         self.sent: list[RemoteSubmission] = []
-        self.slow = slow
+        self.slow, self.refuses = slow, refuses
 
     def submissions(self, slug: str) -> list[RemoteSubmission]:
         return list(self.sent)
@@ -33,6 +34,8 @@ class FakeGateway:
 
     def wait_for_score(self, slug: str, ref: str, *, timeout: float, progress: Silent) -> RemoteSubmission:
         found = next(s for s in self.sent if s.ref == ref)
+        if self.refuses:
+            return replace(found, status="error", public=None, error=self.refuses)
         return _remote(ref, found.file, found.message, None) if self.slow else found
 
 

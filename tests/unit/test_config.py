@@ -71,6 +71,10 @@ def test_another_model_takes_no_parameters_from_its_parent(tmp_path):
         (BASE + "[experiments", "not valid TOML"),
         (BASE.replace('why = "a start"', 'why = "a start"\nbased_on = "b"'), "circle"),
         (BASE.replace("[competition]", "[competitions]"), r"unknown key 'competitions'"),
+        (BASE.replace('slug = "s"', 'slug = "../x"'), r"\[competition\]: slug = '../x'"),
+        (BASE.replace('"accuracy"', '"rmse"'), "scores numbers, but the task is 'classification'"),
+        (BASE.split("[experiments")[0].replace("[comp", "experiments = 3\n[comp"), "experiments must be tables"),
+        (BASE.replace("n_estimators = 50", "columns = []"), r"\[experiments.a\]: columns = \[\]"),
         (BASE.replace('id = "id"', "id = 3"), r"\[competition\]: id = 3"),
     ],
 )

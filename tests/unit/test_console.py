@@ -61,6 +61,7 @@ def result(**facts) -> Outcome:
     ]
     return Outcome(
         "A practice competition",
+        "accuracy",
         rows,
         run,
         facts.get("submitted", Submitted(sent, repeated=True)),

@@ -111,7 +111,10 @@ def test_a_wrong_fact_is_refused(tmp_path, old, new, says):
         assert len(run(tmp_path, *tables(), text=PIPELINE.replace(old, new)).test) == 30
         return
     with pytest.raises(KagglekitError, match=says):
-        run(tmp_path, *tables(), text=PIPELINE.replace(old, new).replace('"majority"', '"oner"'))
+        text = PIPELINE.replace(old, new)
+        if "regression" in new:
+            text = text.replace('"majority"', '"oner"').replace('"accuracy"', '"rmse"')
+        run(tmp_path, *tables(), text=text)
 
 
 def test_a_file_changed_since_the_download_is_noticed(tmp_path):
@@ -131,6 +134,33 @@ def test_features_of_ones_own_see_no_target(tmp_path):
     prepared = run(tmp_path, *tables())
     np.testing.assert_allclose(prepared.X["double"], prepared.X["petal"] * 2)
     assert "double" in prepared.test
+
+
+@pytest.mark.parametrize("code", ["return frame['zz']", "return 1 +", "return frame.nothing()"])
+def test_features_that_fail_are_named_with_their_line(tmp_path, code):
+    write_pipeline(tmp_path)
+    path = tmp_path / "pipelines" / "flowers" / "features.py"
+    path.write_text(f"def add_features(frame):\n    {code}\n")
+    with pytest.raises(ConfigError, match=r"features\.py failed near line") as error:
+        run(tmp_path, *tables())
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_copy_is_made_again(tmp_path):
+    prepared = run(tmp_path, *tables())
+    folder = tmp_path / "data" / SLUG
+    (folder / "prepared" / "train.parquet").write_bytes(b"damaged")
+    again = prepare(RawData(folder), load_pipeline(write_pipeline(tmp_path), check_params=registry.check))
+    pd.testing.assert_frame_equal(again.train, prepared.train)
+
+
+def test_ids_keep_their_leading_zeros(tmp_path):
+    frames = tables()
+    for frame in frames:
+        frame["flower"] = frame["flower"].str.replace("f", "00")
+    prepared = run(tmp_path, *frames)
+    assert prepared.sample["flower"].iloc[0] == "00090"
+    assert prepared.train.index[0] == "00000"
 
 
 def test_features_that_lose_rows_are_refused(tmp_path):

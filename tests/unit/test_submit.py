@@ -8,7 +8,7 @@ from flowers import SLUG, tables, truth, write_pipeline, write_raw
 from kagglekit.config import load_pipeline
 from kagglekit.contracts import Predictions, Run
 from kagglekit.dataset import Prepared
-from kagglekit.errors import KagglekitError
+from kagglekit.errors import KagglekitError, SubmissionError
 from kagglekit.ledger import Ledger
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
@@ -72,6 +72,12 @@ def test_a_score_that_takes_long_is_asked_for_by_the_next_call(trained, tmp_path
     later = send(gateway, trained, tmp_path)
     assert later.repeated
     assert later.submission.status == "complete"
+
+
+def test_a_refusal_by_the_site_is_an_error_with_its_reason(trained, tmp_path):
+    with pytest.raises(SubmissionError, match="refused submission 1: too many colours"):
+        send(FakeGateway(truth(), refuses="too many colours"), trained, tmp_path)
+    assert Ledger(tmp_path / "ledger.jsonl").submissions()[0].status == "error"
 
 
 def test_predictions_for_other_rows_are_never_sent(trained, tmp_path):
