@@ -19,6 +19,7 @@ TOKEN_HINT = (
     "Make a token at https://www.kaggle.com/settings and save it as ~/.kaggle/access_token, or set KAGGLE_API_TOKEN."
 )
 
+_MEND = f"Mend or remove it, or practise with --on arena. {TOKEN_HINT}"
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 
 
@@ -115,6 +116,9 @@ def _places(env: Mapping[str, str], home: Path) -> Iterator[Credentials]:
         path = home / ".kaggle" / name
         if token := _text_of(path):
             yield Credentials(f"~/.kaggle/{name}", token=token, note=_note(path))
+    if bool(env.get("KAGGLE_USERNAME")) != bool(env.get("KAGGLE_KEY")):
+        missing = "KAGGLE_KEY" if env.get("KAGGLE_USERNAME") else "KAGGLE_USERNAME"
+        raise CredentialsError(f"KAGGLE_USERNAME and KAGGLE_KEY belong together; {missing} is not set.", hint=_MEND)
     if env.get("KAGGLE_USERNAME") and env.get("KAGGLE_KEY"):
         yield Credentials("KAGGLE_USERNAME and KAGGLE_KEY", username=env["KAGGLE_USERNAME"], key=env["KAGGLE_KEY"])
     for folder in _config_folders(env, home):
@@ -148,8 +152,13 @@ def _config_folders(env: Mapping[str, str], home: Path) -> list[Path]:
 
 
 def _in_key_file(path: Path) -> Iterator[Credentials]:
+    if not path.is_file():
+        return
     stored = _json_of(path)
-    if stored.get("username") and stored.get("key"):
+    # Kaggle's client keeps settings in this file too; without either of the two it is no try at credentials.
+    if not stored or bool(stored.get("username")) != bool(stored.get("key")):
+        raise CredentialsError(f"{path} should hold a username and a key, and does not.", hint=_MEND)
+    if stored.get("key"):
         yield Credentials(str(path), username=str(stored["username"]), key=str(stored["key"]), note=_note(path))
 
 

@@ -18,7 +18,7 @@ from kagglekit.contracts import Competition, Form, Label, Predictions
 from kagglekit.errors import PredictionsError, SubmissionError, preview
 from kagglekit.metrics import Metric, get_metric, nearest_class
 
-__all__ = ["check_submission", "grade", "metric_input", "to_submission"]
+__all__ = ["check_columns", "check_submission", "grade", "metric_input", "to_submission"]
 
 Array = npt.NDArray[Any]
 Input = pd.Series | pd.DataFrame
@@ -50,6 +50,16 @@ def to_submission(predictions: Predictions, competition: Competition, sample: pd
         values = pd.DataFrame({value_columns[0]: values})
     made = pd.DataFrame({id_column: sample[id_column].to_numpy()})
     return made.join(values.reset_index(drop=True))[list(sample.columns)]
+
+
+def check_columns(competition: Competition, sample: pd.DataFrame) -> None:
+    """Refuse a sample submission that does not fit the competition's form.
+
+    Raises
+    ------
+    SubmissionError
+    """
+    _sample_columns(competition, sample)
 
 
 def check_submission(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kagglekit.errors import DiskError
+
 __all__ = ["Database", "KernelRecord", "LimitUsed", "SubmissionRecord", "Upload", "stamp"]
 
+_DISK_WORDS = ("disk I/O error", "disk is full", "readonly database", "unable to open database file")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, slug TEXT NOT NULL, file_name TEXT NOT NULL, bytes INTEGER NOT NULL, created TEXT NOT NULL
@@ -195,15 +198,29 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # isolation_level=None leaves transactions to us; a block that raises rolls back.
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        try:
+        with (
+            _disk_errors(self._path),
+            closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection,
+        ):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
             if connection.in_transaction:
                 connection.execute("COMMIT")
-        finally:
-            connection.close()
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """SQLite's own words for a full or read-only disk, as one clear line."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if any(words in str(error) for words in _DISK_WORDS):
+            raise DiskError(
+                f"The arena's memory {path} cannot be written ({error}).",
+                hint="Is the disk full or read-only? Free some space and run the same command again.",
+            ) from error
+        raise
 
 
 def stamp(moment: datetime) -> str:

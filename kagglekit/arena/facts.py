@@ -56,7 +56,7 @@ class _Guess:
         if self.given.form is not None:
             return self.given.form
         needs = get_metric(metric).needs
-        if needs == "positive" and sample.shape[1] == 2:
+        if needs in ("positive", "probabilities") and sample.shape[1] == 2:
             return "probability"
         forms = {"labels": "label", "values": "value", "ranking": "ranking"}
         return cast(Form, forms.get(needs, "probabilities"))
@@ -124,6 +124,8 @@ def guess_competition(
     guess = _Guess(given)
     metric = guess.metric(solution[target])
     task = guess.task(metric, names)
+    if get_metric(metric).needs == "values" and not pd.api.types.is_numeric_dtype(solution[target]):
+        raise DataError(f"Metric '{metric}' needs numbers; '{target}' holds {solution[target].iloc[0]!r}.")
     classes = given.classes
     if classes is None:
         classes = _classes(solution[target], train_target(folder, target)) if task.endswith("classification") else ()

@@ -37,7 +37,7 @@ def grade_file(hosted: Hosted, path: Path) -> Grade:
     if not path.is_file():
         raise SubmissionError(f"There is no file {path}.")
     try:
-        frame = read_table(path)
+        frame = read_table(path, id_column=hosted.competition.id)
     except DataError as error:
         reason = error.message.removeprefix(path.name).strip()
         raise SubmissionError(f"The submission {reason}") from error

@@ -15,6 +15,7 @@ import pandas as pd
 from kagglekit.contracts import Competition
 from kagglekit.errors import CompetitionNotFound, DataError, nearest
 from kagglekit.files import read_json
+from kagglekit.tables import exact_ids
 
 __all__ = ["Baseline", "Hosted", "HostedFile", "competition_folder", "hosted", "is_hosted", "open_hosted", "read_table"]
 
@@ -110,11 +111,11 @@ class Hosted:
         return frozenset(f.name for f in self.files)
 
     def sample_frame(self) -> pd.DataFrame:
-        return read_table(self.files_folder / self.sample)
+        return read_table(self.files_folder / self.sample, id_column=self.competition.id)
 
     def solution_frame(self) -> pd.DataFrame:
         """Columns id, target and Usage."""
-        return read_table(self.folder / SOLUTION)
+        return read_table(self.folder / SOLUTION, id_column=self.competition.id)
 
     def is_over(self, now: datetime) -> bool:
         return self.deadline is not None and now >= datetime.fromisoformat(self.deadline)
@@ -224,8 +225,10 @@ def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
     )
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+def read_table(path: Path, columns: list[str] | None = None, *, id_column: str | None = None) -> pd.DataFrame:
     """Read a CSV whose labels may be words like "NA"; True and False are words too.
+
+    Ids in `id_column` stay as they are written, leading zeros and all.
 
     Raises
     ------
@@ -236,6 +239,9 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         frame = pd.read_csv(
             path, usecols=columns, keep_default_na=False, na_values=_MISSING, encoding="utf-8-sig", low_memory=False
         )
+        if id_column in frame:
+            words = pd.read_csv(path, usecols=[id_column], keep_default_na=False, encoding="utf-8-sig", dtype=str)
+            frame[id_column] = exact_ids(words[id_column])
     except (ValueError, UnicodeError) as error:
         # pandas' own EmptyDataError and ParserError are ValueErrors.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -33,6 +33,7 @@ from kagglekit.arena.hosted import (
 from kagglekit.contracts import Competition, Form, Label, Task
 from kagglekit.errors import CompetitionNotFound, DataError, UsageError, preview
 from kagglekit.files import atomic_folder, sha256, write_json
+from kagglekit.forms import check_columns
 from kagglekit.progress import Progress, Silent
 
 __all__ = ["DAILY_LIMIT", "create", "hosted", "is_hosted", "open_hosted"]
@@ -112,10 +113,11 @@ def create(
     names = _file_names(folder)
     solution, notes = _read_solution(folder)
     sample_name = find_sample(folder, names, solution)
-    sample = read_table(folder / sample_name)
+    sample = read_table(folder / sample_name, id_column=columns_of(solution)[0])
     given = Given(metric, task, form, classes, group, time)
     competition, guesses = guess_competition(name, given, solution, sample, folder, names)
     _check_ids(solution, sample, competition, sample_name)
+    check_columns(competition, sample)
     _check_no_answers(folder, names, sample_name, solution, competition)
     made = Hosted(
         folder=target_folder,
@@ -175,8 +177,8 @@ def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     path = folder / SOLUTION
     if not path.is_file():
         raise DataError(f"{folder} holds no {SOLUTION}.", hint="It needs the columns id, target and Usage.")
-    solution = read_table(path)
-    id_column, target = columns_of(solution)
+    id_column, target = columns_of(read_table(path))
+    solution = read_table(path, id_column=id_column)
     if empty := int(solution.isna().any(axis=1).sum()):
         raise DataError(f"{SOLUTION} has {empty} row(s) with an empty cell.", hint="Every test id needs its answer.")
     if solution[id_column].duplicated().any():
@@ -242,7 +244,7 @@ def _tells(path: Path, solution: pd.DataFrame, competition: Competition, *, may_
     columns = [competition.id, competition.target]
     if not set(columns) <= set(header(path)):
         return False
-    frame = read_table(path, columns).dropna().drop_duplicates(competition.id)
+    frame = read_table(path, columns, id_column=competition.id).dropna().drop_duplicates(competition.id)
     answers = solution.set_index(competition.id)[competition.target]
     found = frame.set_index(competition.id)[competition.target]
     shared = answers.index.intersection(found.index)
@@ -274,7 +276,7 @@ def _stored(made: Hosted, source: Path, solution: pd.DataFrame, replace: bool) -
         if not replace:
             raise UsageError(
                 f"The arena already hosts '{made.slug}' with other content.",
-                hint="Choose another name, or say that it is to be replaced.",
+                hint="Choose another name, or replace it with --replace.",
             )
     with atomic_folder(made.folder) as folder:
         for file in made.files:

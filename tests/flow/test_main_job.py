@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from flowers import PIPELINE, tables, truth, write_pipeline
@@ -140,3 +141,40 @@ def test_new_never_overwrites_a_pipeline(hosted, tmp_path):
     said = hosted("new", "flowers")
     assert said.status == 2
     assert (tmp_path / "pipelines" / "flowers" / "pipeline.toml").read_text() == FAST
+
+
+def _binary_log_loss(folder: Path) -> None:
+    """Ids with leading zeros, 0/1 labels, a sample of probabilities: the form of many playground competitions."""
+    train, test, sample = tables()
+    answers = truth()
+    for frame in (train, test, sample, answers):
+        frame["flower"] = frame["flower"].str.replace("f", "00")
+        if "colour" in frame:
+            frame["colour"] = (frame["colour"] == "blue").astype(int)
+    for name, frame in (("train", train), ("test", test), ("solution", answers)):
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    sample.assign(colour=0.5).to_csv(folder / "sample_submission.csv", index=False)
+
+
+def test_probabilities_for_ids_with_leading_zeros(kagglekit, flowers_folder, tmp_path):
+    _binary_log_loss(flowers_folder)
+    said = kagglekit("arena", "create", str(flowers_folder), "--name", "flowers", "--metric", "log_loss")
+    assert said.status == 0, said.err
+    assert kagglekit("new", "flowers").status == 0
+    written = (tmp_path / "pipelines" / "flowers" / "pipeline.toml").read_text()
+    assert 'form = "probability"' in written
+    write_pipeline(tmp_path, FAST.replace('"accuracy"', '"log_loss"\nform = "probability"'))
+    result = as_json(kagglekit("submit", "flowers", "--json"))
+    rows = Path(result["file"]).read_text().splitlines()
+    assert rows[1].startswith("00090,0.")
+    answers = pd.read_csv(flowers_folder / "solution.csv", index_col="flower")
+    beliefs = pd.read_csv(result["file"], index_col="flower")["colour"].loc[answers.index]
+    public = answers["Usage"] == "Public"
+    loss = -np.log(np.where(answers["colour"] == 1, beliefs, 1 - beliefs)[public]).mean()
+    assert result["submission"]["public"] == pytest.approx(loss, abs=1e-4)
+
+
+def test_a_metric_for_numbers_does_not_take_words(kagglekit, flowers_folder):
+    said = kagglekit("arena", "create", str(flowers_folder), "--name", "x", "--metric", "rmse")
+    assert said.status == 2
+    assert "needs numbers" in said.err

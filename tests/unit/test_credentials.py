@@ -44,10 +44,24 @@ def test_credentials_are_found_in_the_environment(tmp_path: Path):
         assert found is not None and "canary" not in found
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"username": "x"}', '{"username": "", "key": ""}'])
-def test_a_key_file_that_holds_no_key_is_none(tmp_path: Path, text: str):
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"username": "canary"}', '{"username": "", "key": "canary"}'])
+def test_broken_credentials_are_named_and_never_lead_to_the_arena_in_silence(tmp_path: Path, text: str):
     write(tmp_path / ".kaggle" / "kaggle.json", text)
-    assert credentials_found({"KAGGLE_USERNAME": "x"}, tmp_path) is None
+    for on in (None, "kaggle"):
+        with pytest.raises(CredentialsError, match=r"kaggle\.json should hold a username and a key") as error:
+            choose_site(on, env={}, home=tmp_path)
+        assert "canary" not in str(error.value)
+    assert choose_site("arena", env={}, home=tmp_path) == "arena"
+
+
+@pytest.mark.parametrize("name", ["KAGGLE_USERNAME", "KAGGLE_KEY"])
+def test_half_a_pair_in_the_environment_is_named(tmp_path: Path, name: str):
+    with pytest.raises(CredentialsError, match="belong together"):
+        choose_site(None, env={name: "canary"}, home=tmp_path)
+
+
+def test_a_settings_file_of_kaggles_client_is_no_credential(tmp_path: Path):
+    write(tmp_path / ".kaggle" / "kaggle.json", '{"competition": "titanic"}')
     assert choose_site(None, env={}, home=tmp_path) == "arena"
 
 
