@@ -19,7 +19,14 @@ SLOW = (
 
 def _train(root: Path) -> subprocess.Popen:
     words = [sys.executable, "-c", "from kagglekit.cli import main; main()", "train", "flowers", "forest"]
-    return subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+    )
+
+
+def _hear_ctrl_c() -> None:
+    """A job in the background of a shell inherits deafness to Ctrl-C; a person's terminal has none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for(folder: Path, pattern: str) -> list[Path]:

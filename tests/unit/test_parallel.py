@@ -88,11 +88,18 @@ def test_ctrl_c_ends_the_workers(tmp_path):
     script.write_text(SLEEPER)
     pids.mkdir()
     environment = os.environ | {"PYTHONPATH": str(Path(kagglekit.__file__).parents[1])}
-    process = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL, preexec_fn=hear_ctrl_c
+    )
     wait_for(lambda: len(list(pids.iterdir())) == 2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) != 0
     wait_for(lambda: not any(alive(int(p.name)) for p in pids.iterdir()))
+
+
+def hear_ctrl_c() -> None:
+    """A job in the background of a shell inherits deafness to Ctrl-C; a person's terminal has none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def alive(pid: int) -> bool:
