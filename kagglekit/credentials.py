@@ -104,9 +104,26 @@ def find_credentials(env: Mapping[str, str], home: Path) -> Credentials | None:
     Raises
     ------
     CredentialsError
-        A file that may hold them cannot be read, or holds something else.
+        A file that may hold them cannot be read, or holds something else; or there is but half of what is needed.
     """
-    return next(_places(env, home), None)
+    found = next(_places(env, home), None)
+    if found is None:
+        _refuse_halves(env, home)
+    return found
+
+
+def _refuse_halves(env: Mapping[str, str], home: Path) -> None:
+    # Only where no place holds credentials: a name in the environment does no harm beside a whole key file.
+    name, key = env.get("KAGGLE_USERNAME"), env.get("KAGGLE_KEY")
+    if name or key:
+        missing = "KAGGLE_KEY" if name else "KAGGLE_USERNAME"
+        raise CredentialsError(f"KAGGLE_USERNAME and KAGGLE_KEY belong together; {missing} is not set.", hint=_MEND)
+    files = [home / ".kaggle" / file for file in ("access_token", "access_token.txt", "credentials.json")]
+    if env.get("KAGGLE_API_ENVIRONMENT") != "LOCALHOST" and (token := env.get("KAGGLE_API_TOKEN", "").strip()):
+        files.insert(0, Path(token))
+    for path in files:
+        if _is_file(path):
+            raise CredentialsError(f"{path} should hold a Kaggle token, and does not.", hint=_MEND)
 
 
 def _places(env: Mapping[str, str], home: Path) -> Iterator[Credentials]:
@@ -116,9 +133,6 @@ def _places(env: Mapping[str, str], home: Path) -> Iterator[Credentials]:
         path = home / ".kaggle" / name
         if token := _text_of(path):
             yield Credentials(f"~/.kaggle/{name}", token=token, note=_note(path))
-    if bool(env.get("KAGGLE_USERNAME")) != bool(env.get("KAGGLE_KEY")):
-        missing = "KAGGLE_KEY" if env.get("KAGGLE_USERNAME") else "KAGGLE_USERNAME"
-        raise CredentialsError(f"KAGGLE_USERNAME and KAGGLE_KEY belong together; {missing} is not set.", hint=_MEND)
     if env.get("KAGGLE_USERNAME") and env.get("KAGGLE_KEY"):
         yield Credentials("KAGGLE_USERNAME and KAGGLE_KEY", username=env["KAGGLE_USERNAME"], key=env["KAGGLE_KEY"])
     for folder in _config_folders(env, home):
@@ -156,10 +170,13 @@ def _in_key_file(path: Path) -> Iterator[Credentials]:
         return
     stored = _json_of(path)
     # Kaggle's client keeps settings in this file too; without either of the two it is no try at credentials.
-    if not stored or bool(stored.get("username")) != bool(stored.get("key")):
-        raise CredentialsError(f"{path} should hold a username and a key, and does not.", hint=_MEND)
-    if stored.get("key"):
-        yield Credentials(str(path), username=str(stored["username"]), key=str(stored["key"]), note=_note(path))
+    if stored and not {"username", "key"} & set(stored):
+        return
+    if missing := [name for name in ("username", "key") if not stored.get(name)]:
+        raise CredentialsError(
+            f"{path} should hold a username and a key; it has no {' and no '.join(missing)}.", hint=_MEND
+        )
+    yield Credentials(str(path), username=str(stored["username"]), key=str(stored["key"]), note=_note(path))
 
 
 def _in_login_file(path: Path) -> Iterator[Credentials]:
@@ -175,7 +192,7 @@ def _note(path: Path) -> str:
     return f"Other users of this computer can read {path}; run: chmod 600 {path}"
 
 
-def _is_file(value: str) -> bool:
+def _is_file(value: str | Path) -> bool:
     try:
         return Path(value).is_file()
     except (OSError, ValueError):
@@ -195,5 +212,6 @@ def _json_of(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(_text_of(path) or "{}")
     except json.JSONDecodeError:
-        return {}
+        # Its own words may quote the secret.
+        raise CredentialsError(f"{path} is not JSON, or was cut off.", hint=_MEND) from None
     return stored if isinstance(stored, dict) else {}

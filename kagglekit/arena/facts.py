@@ -52,11 +52,11 @@ class _Guess:
         has_images = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
         return cast(Task, f"image-{kind}" if has_images else kind)
 
-    def form(self, metric: str, sample: pd.DataFrame) -> Form:
+    def form(self, metric: str, sample: pd.DataFrame, classes: Sequence[Label]) -> Form:
         if self.given.form is not None:
             return self.given.form
         needs = get_metric(metric).needs
-        if needs in ("positive", "probabilities") and sample.shape[1] == 2:
+        if needs in ("positive", "probabilities") and sample.shape[1] == 2 and len(classes) == 2:
             return "probability"
         forms = {"labels": "label", "values": "value", "ranking": "ranking"}
         return cast(Form, forms.get(needs, "probabilities"))
@@ -124,11 +124,12 @@ def guess_competition(
     guess = _Guess(given)
     metric = guess.metric(solution[target])
     task = guess.task(metric, names)
-    if get_metric(metric).needs == "values" and not pd.api.types.is_numeric_dtype(solution[target]):
-        raise DataError(f"Metric '{metric}' needs numbers; '{target}' holds {solution[target].iloc[0]!r}.")
+    known = train_target(folder, target)
+    if get_metric(metric).needs == "values":
+        _check_numbers(metric, solution[target], known)
     classes = given.classes
     if classes is None:
-        classes = _classes(solution[target], train_target(folder, target)) if task.endswith("classification") else ()
+        classes = _classes(solution[target], known) if task.endswith("classification") else ()
     competition = Competition(
         slug=slug,
         task=task,
@@ -138,7 +139,7 @@ def guess_competition(
         classes=tuple(classes),
         group=given.group,
         time=given.time,
-        form=guess.form(metric, sample),
+        form=guess.form(metric, sample, classes),
     )
     return competition, guess.notes
 
@@ -160,6 +161,17 @@ def _metric_for(target: pd.Series) -> tuple[str, str]:
     if distinct <= _MOST_ORDERED_VALUES:
         return "accuracy", f"'{target.name}' holds {distinct} distinct whole numbers"
     return "rmse", f"'{target.name}' holds {distinct} distinct whole numbers, more than {_MOST_ORDERED_VALUES}"
+
+
+def _check_numbers(metric: str, *targets: pd.Series | None) -> None:
+    for target in targets:
+        if target is None or pd.api.types.is_numeric_dtype(target):
+            continue
+        words = target[pd.to_numeric(target, errors="coerce").isna()]
+        raise DataError(
+            f"Metric '{metric}' needs numbers; the target '{target.name}' holds {words.iloc[0]!r}.",
+            hint="Choose a metric for labels with --metric, such as accuracy.",
+        )
 
 
 def _label(value: Label | float) -> Label | float:

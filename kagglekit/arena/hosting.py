@@ -31,7 +31,7 @@ from kagglekit.arena.hosted import (
     to_json,
 )
 from kagglekit.contracts import Competition, Form, Label, Task
-from kagglekit.errors import CompetitionNotFound, DataError, UsageError, preview
+from kagglekit.errors import CompetitionNotFound, DataError, SubmissionError, UsageError, preview
 from kagglekit.files import atomic_folder, sha256, write_json
 from kagglekit.forms import check_columns
 from kagglekit.progress import Progress, Silent
@@ -117,7 +117,7 @@ def create(
     given = Given(metric, task, form, classes, group, time)
     competition, guesses = guess_competition(name, given, solution, sample, folder, names)
     _check_ids(solution, sample, competition, sample_name)
-    check_columns(competition, sample)
+    _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)
     made = Hosted(
         folder=target_folder,
@@ -216,6 +216,23 @@ def _check_ids(solution: pd.DataFrame, sample: pd.DataFrame, competition: Compet
         raise DataError(
             f"{SOLUTION} and {sample_name} must hold the same ids; {len(missing)} lack an answer"
             f" ({preview(missing)}), {len(extra)} are not asked for ({preview(extra)})."
+        )
+
+
+def _check_form(competition: Competition, sample: pd.DataFrame, sample_name: str) -> None:
+    """Refuse a competition that would refuse every submission."""
+    hint = f"Change the columns of {sample_name}, or choose a metric that they fit with --metric."
+    try:
+        check_columns(competition, sample)
+    except SubmissionError as error:
+        raise DataError(
+            f"{sample_name} does not fit metric '{competition.metric}'. {error.message}", hint=hint
+        ) from error
+    if competition.form == "probability" and len(competition.classes) != 2:
+        raise DataError(
+            f"{sample_name} does not fit metric '{competition.metric}'. One column of probabilities needs two classes, "
+            f"got {len(competition.classes)}: {preview(competition.classes)}.",
+            hint=hint,
         )
 
 

@@ -1,3 +1,4 @@
+import resource
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit.arena.database import Database, LimitUsed, SubmissionRecord, stamp
+from kagglekit.errors import DiskError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -71,6 +73,26 @@ def test_each_push_of_a_kernel_is_a_version(tmp_path: Path):
     second = database.save_kernel("paddy", "print(2)", "{}", NOON)
     assert (first.version, second.version) == (1, 2)
     assert database.kernel("paddy") == second and database.kernel("other") is None
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path):
+    database = Database(tmp_path / "arena.db")
+    record = submit(database)
+    # The size at which the disk is full: a file may not grow beyond it.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, hard))
+    try:
+        with pytest.raises(DiskError, match=r"arena\.db cannot be written .* disk"):
+            database.save_kernel("paddy", "x" * (1 << 16), "{}", NOON)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert database.kernel("paddy") is None and database.submission(record.ref) == record
+
+
+def test_a_place_that_holds_no_database_is_one_clear_line(tmp_path: Path):
+    (tmp_path / "arena.db").mkdir()
+    with pytest.raises(DiskError, match="unable to open"):
+        Database(tmp_path / "arena.db")
 
 
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)).map(lambda d: d.replace(tzinfo=UTC))

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meadow import CLASSES, N_TEST, SLUG, answers, tables, write_answers, write_folder
+from meadow import CLASSES, N_TEST, N_TRAIN, SLUG, answers, tables, write_answers, write_folder
 
 from kagglekit.arena import hosting
 from kagglekit.arena.grader import grade, grade_file
 from kagglekit.arena.hosted import Hosted, competition_folder, open_hosted
+from kagglekit.contracts import Form
 from kagglekit.errors import CompetitionNotFound, ConfigError, DataError, KagglekitError, SubmissionError, UsageError
 from kagglekit.forms import check_submission
 
@@ -126,7 +127,7 @@ def test_the_same_again_is_nothing_new_and_other_content_needs_replace(tmp_path:
     first = create(tmp_path)
     assert create(tmp_path) == first
     changed = tables()["train"].assign(height=0.0)
-    with pytest.raises(UsageError, match="other content"):
+    with pytest.raises(UsageError, match=r"other content.*--replace"):
         create(tmp_path, train=changed)
     assert open_hosted(tmp_path / "home", SLUG) == first
     assert create(tmp_path, train=changed, replace=True).fingerprint != first.fingerprint
@@ -239,6 +240,52 @@ def test_truth_values_and_whole_floats_are_classes(tmp_path: Path, values: list,
     assert made.competition.classes == classes
     made_from["solution"].assign(grass=(values * 15))[["plot", "grass"]].to_csv(tmp_path / "s.csv", index=False)
     assert grade_file(made, tmp_path / "s.csv").public == 1.0
+
+
+def create_from_targets(tmp_path: Path, train: list, test: list, metric: str, form: Form | None = None) -> Hosted:
+    """A competition with these values as the target, and a sample of 0.5 in one column."""
+    made_from = tables()
+    folder = write_folder(
+        tmp_path / "folder",
+        train=made_from["train"].assign(grass=(train * N_TRAIN)[:N_TRAIN]),
+        solution=made_from["solution"].assign(grass=(test * N_TEST)[:N_TEST]),
+        sample_submission=made_from["sample_submission"].assign(grass=0.5),
+    )
+    return hosting.create(folder, tmp_path / "home", SLUG, metric=metric, form=form)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], ["no", "yes", "yes"]])
+def test_log_loss_of_two_classes_takes_one_column_of_probabilities(tmp_path: Path, labels: list):
+    made = create_from_targets(tmp_path, labels, labels, "log_loss")
+    assert (made.competition.form, made.competition.classes) == ("probability", tuple(labels[:2]))
+    p = np.linspace(0.05, 0.95, N_TEST)
+    tables()["solution"][["plot"]].assign(grass=p).to_csv(tmp_path / "s.csv", index=False)
+    losses = -np.log(np.where(np.arange(N_TEST) % 3 == 0, 1 - p, p))
+    usage = tables()["solution"]["Usage"].to_numpy()
+    found = grade_file(made, tmp_path / "s.csv")
+    assert found.public == pytest.approx(losses[usage == "Public"].mean())
+    assert found.private == pytest.approx(losses[usage == "Private"].mean())
+    assert {b.team: b.public for b in made.baselines}["Sample submission"] == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("metric", "form", "says"),
+    [
+        ("log_loss", None, "needs the classes bent, fescue, rye"),
+        ("roc_auc", None, "needs the classes bent, fescue, rye"),
+        ("log_loss", "probability", "needs two classes, got 3: bent, fescue, rye"),
+    ],
+)
+def test_a_sample_that_no_answer_could_fit_is_refused(tmp_path: Path, metric: str, form: Form | None, says: str):
+    with pytest.raises(DataError, match=rf"sample_submission\.csv does not fit metric '{metric}'.*{says}"):
+        create_from_targets(tmp_path, list(CLASSES), list(CLASSES), metric, form)
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(("train", "test"), [(["a", "b"], ["a", "b"]), ([1, 2], [1, "a"]), ([1.5, "a"], [1, 2])])
+def test_a_metric_of_numbers_refuses_words_and_shows_one(tmp_path: Path, train: list, test: list):
+    with pytest.raises(DataError, match=r"Metric 'rmse' needs numbers; the target 'grass' holds 'a'\."):
+        create_from_targets(tmp_path, train, test, "rmse")
 
 
 def test_a_missing_solution_is_named(tmp_path: Path):

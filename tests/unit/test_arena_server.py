@@ -15,9 +15,10 @@ from meadow import N_TEST, SLUG, tables, write_answers, write_folder
 
 from kagglekit.arena import hosting
 from kagglekit.arena.database import Database
-from kagglekit.arena.protocol import CALLS
+from kagglekit.arena.grading import Grading
+from kagglekit.arena.protocol import CALLS, upload_path
 from kagglekit.arena.server import Arena
-from kagglekit.errors import UsageError
+from kagglekit.errors import DiskError, UsageError
 
 COMPETITIONS = "competitions.CompetitionApiService"
 CLIMBING = [
@@ -273,6 +274,41 @@ def test_private_scores_are_hidden_until_the_deadline(tmp_path: Path):
         assert "privateScore" not in scored(arena, ref)
         moment[0] = deadline
         assert scored(arena, ref)["privateScore"] == "1.00000"
+
+
+def test_a_disk_that_fails_while_the_arena_serves_is_named(tmp_path: Path):
+    hosting.create(write_folder(tmp_path / "folder"), tmp_path / "home", SLUG)
+    with Arena(tmp_path / "home") as running:
+        for path in (tmp_path / "home").glob("arena.db*"):
+            path.unlink()
+        (tmp_path / "home" / "arena.db").mkdir()  # what cannot be opened, also by root
+        answer = call(running, "ListSubmissions", competitionName=SLUG)
+        assert answer.status == 507 and "arena.db cannot be written" in answer.json["message"]
+        assert ask(running, "GET", f"/competitions/{SLUG}").status == 507
+
+
+class FullDisk(Database):
+    """A database that had room for a submission, and has none for its scores."""
+
+    def set_scores(self, ref: int, public: float, private: float | None) -> None:
+        raise DiskError("The disk is full.")
+
+
+def test_a_score_that_the_disk_has_no_room_for_is_graded_again_later(tmp_path: Path):
+    made, now = hosting.create(write_folder(tmp_path / "folder"), tmp_path / "home", SLUG), datetime.now(UTC)
+    database = FullDisk(tmp_path / "home" / "arena.db")
+    upload = database.start_upload(SLUG, "s.csv", 1, now)
+    upload_path(tmp_path / "home", upload.id).parent.mkdir(parents=True)
+    write_answers(upload_path(tmp_path / "home", upload.id))
+    record = database.add_submission(
+        upload, fingerprint=made.fingerprint, team="competitor", description="", daily_limit=1, now=now
+    )
+    for known, status in ((database, "pending"), (Database(tmp_path / "home" / "arena.db"), "complete")):
+        grading = Grading(tmp_path / "home", known)
+        grading.start_pending()
+        grading.stop()
+        found = known.submission(record.ref)
+        assert found is not None and (found.status, found.error) == (status, "")
 
 
 def test_what_a_killed_arena_left_pending_is_graded_by_the_next(tmp_path: Path):

@@ -44,11 +44,23 @@ def test_credentials_are_found_in_the_environment(tmp_path: Path):
         assert found is not None and "canary" not in found
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"username": "canary"}', '{"username": "", "key": "canary"}'])
-def test_broken_credentials_are_named_and_never_lead_to_the_arena_in_silence(tmp_path: Path, text: str):
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "it has no username and no key"),
+        ("[]", "it has no username and no key"),
+        ("null", "it has no username and no key"),
+        ('{"username": "canary"}', "it has no key"),
+        ('{"username": "", "key": "canary"}', "it has no username"),
+        ('{"username": "", "key": ""}', "it has no username and no key"),
+        ("{", "is not JSON, or was cut off"),
+        (KEY[:-2], "is not JSON, or was cut off"),
+    ],
+)
+def test_broken_credentials_are_named_and_never_lead_to_the_arena_in_silence(tmp_path: Path, text: str, wrong: str):
     write(tmp_path / ".kaggle" / "kaggle.json", text)
     for on in (None, "kaggle"):
-        with pytest.raises(CredentialsError, match=r"kaggle\.json should hold a username and a key") as error:
+        with pytest.raises(CredentialsError, match=rf"kaggle\.json .*{wrong}\. .*--on arena.*settings") as error:
             choose_site(on, env={}, home=tmp_path)
         assert "canary" not in str(error.value)
     assert choose_site("arena", env={}, home=tmp_path) == "arena"
@@ -56,8 +68,30 @@ def test_broken_credentials_are_named_and_never_lead_to_the_arena_in_silence(tmp
 
 @pytest.mark.parametrize("name", ["KAGGLE_USERNAME", "KAGGLE_KEY"])
 def test_half_a_pair_in_the_environment_is_named(tmp_path: Path, name: str):
-    with pytest.raises(CredentialsError, match="belong together"):
+    missing = "KAGGLE_KEY" if name == "KAGGLE_USERNAME" else "KAGGLE_USERNAME"
+    with pytest.raises(CredentialsError, match=f"belong together; {missing} is not set") as error:
         choose_site(None, env={name: "canary"}, home=tmp_path)
+    assert "canary" not in str(error.value)
+    assert choose_site("arena", env={name: "canary"}, home=tmp_path) == "arena"
+    write(tmp_path / ".kaggle" / "kaggle.json", KEY)
+    assert choose_site(None, env={name: "canary"}, home=tmp_path) == "kaggle"
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [("access_token", ""), ("access_token.txt", "\n"), ("credentials.json", ""), ("credentials.json", "{}")],
+)
+def test_a_token_file_without_a_token_is_named_unless_another_place_has_one(tmp_path: Path, place: str, text: str):
+    path = write(tmp_path / ".kaggle" / place, text)
+    with pytest.raises(CredentialsError, match=f"{path} should hold a Kaggle token, and does not"):
+        choose_site(None, env={}, home=tmp_path)
+    assert choose_site(None, env={"KAGGLE_API_TOKEN": "canary"}, home=tmp_path) == "kaggle"
+
+
+def test_a_variable_that_names_an_empty_file_is_no_reason_for_the_arena(tmp_path: Path):
+    path = write(tmp_path / "token", "\n")
+    with pytest.raises(CredentialsError, match=f"{path} should hold a Kaggle token"):
+        choose_site(None, env={"KAGGLE_API_TOKEN": str(path)}, home=tmp_path)
 
 
 def test_a_settings_file_of_kaggles_client_is_no_credential(tmp_path: Path):

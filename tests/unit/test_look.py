@@ -224,9 +224,14 @@ def strange_target(tables: Tables) -> None:
     tables["train.csv"]["Extra"] = 1
 
 
+def no_rows(tables: Tables) -> None:
+    tables["train.csv"] = tables["train.csv"].iloc[:0]
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (no_rows, "train.csv has a header and no rows"),
         (lambda t: t.pop("train.csv"), "needs a training table"),
         (lambda t: t.pop("gender_submission.csv"), "needs a sample submission"),
         (lambda t: t.pop("test.csv"), "no table of test rows"),
