@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kagglekit.arena.database import Database
 from kagglekit.arena.grader import grade_file
 from kagglekit.arena.hosted import open_hosted
 from kagglekit.arena.protocol import upload_path
-from kagglekit.errors import CompetitionNotFound, KagglekitError, SubmissionError
+from kagglekit.errors import CompetitionNotFound, DiskError, KagglekitError, SubmissionError
 
 __all__ = ["Grading"]
 
@@ -53,7 +54,9 @@ class Grading:
 
     def _note_failure(self, ref: int, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
-        if error is not None:
-            # What a stranger's error says could quote the solution; ours never does.
-            reason = error.message if isinstance(error, KagglekitError) else type(error).__name__
+        if error is None or isinstance(error, DiskError):
+            return  # what the disk had no room for stays pending until the arena serves again
+        # What a stranger's error says could quote the solution; ours never does.
+        reason = error.message if isinstance(error, KagglekitError) else type(error).__name__
+        with suppress(DiskError):
             self._database.set_error(ref, f"The submission could not be scored ({reason}).")

@@ -19,7 +19,8 @@ from kagglekit.arena.hosted import hosted, now_utc, open_hosted
 from kagglekit.arena.identity import identity_of
 from kagglekit.arena.protocol import OPEN_CALLS, Desk, Redirect, Refusal, answer, leaderboard
 from kagglekit.arena.signing import Signer
-from kagglekit.errors import CompetitionNotFound, KagglekitError, MissingExtra, UsageError
+from kagglekit.errors import CompetitionNotFound, DiskError, KagglekitError, MissingExtra, UsageError
+from kagglekit.files import disk_errors
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -162,7 +163,8 @@ def _application(desk: Desk) -> Starlette:
         return _redirect(storage.address(desk, found)) if isinstance(found, Redirect) else _json(found)
 
     async def upload(request: Request) -> Response:
-        return await storage.receive(desk, request.path_params["ticket"], request)
+        with disk_errors(desk.home):
+            return await storage.receive(desk, request.path_params["ticket"], request)
 
     async def download(request: Request) -> Response:
         return await run_in_threadpool(storage.send, desk, request.path_params["ticket"])
@@ -174,7 +176,8 @@ def _application(desk: Desk) -> Starlette:
         return _html(await run_in_threadpool(_competition_page, desk, request.path_params["slug"]))
 
     async def refused(request: Request, error: Exception) -> Response:
-        if request.method == "GET" and request.url.path.startswith("/competitions/"):
+        missing = not isinstance(error, DiskError)
+        if missing and request.method == "GET" and request.url.path.startswith("/competitions/"):
             return HTMLResponse(pages.not_found_page(), status_code=404, headers=_PAGE_HEADERS)
         return _refusal(error)
 
@@ -189,7 +192,7 @@ def _application(desk: Desk) -> Starlette:
         ],
         # A page of another site that rebinds its name to this computer would come with that name as host.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
-        exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, HTTPException), refused),
+        exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, DiskError, HTTPException), refused),
     )
     app.router.redirect_slashes = False  # an address that is not served is refused, never mended
     return app
@@ -245,6 +248,8 @@ def _refusal(error: Exception) -> Response:
     """Kaggle has two shapes of errors: its gateway's, for credentials and addresses, and its services'."""
     if isinstance(error, CompetitionNotFound):
         return _json({"code": 404, "message": str(error)}, 404)
+    if isinstance(error, DiskError):
+        return _json({"code": 507, "message": str(error)}, 507)
     if isinstance(error, Refusal) and error.status != 401:
         return _json({"code": error.status, "message": error.message}, error.status)
     status = getattr(error, "status_code", 401)
