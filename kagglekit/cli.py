@@ -126,6 +126,11 @@ def ensemble(
 ) -> None:
     """Stage 4: combine finished runs, scored on rows that did not choose the weights."""
     run = _flow(comp, on, set_).ensemble(name)
+    if not as_json:
+        from kagglekit import console
+
+        typer.echo(console.blend(run))
+        return
     facts = {
         "run": run.id,
         "metric": run.metric,
@@ -133,6 +138,7 @@ def ensemble(
         "standard error": run.standard_error,
         "score on the rows that chose the weights": run.fit_score,
         "weights": dict(run.weights),
+        **run.study,
     }
     _print(facts, as_json)
 

@@ -19,6 +19,7 @@ from kagglekit.errors import ConfigError, UsageError, nearest
 from kagglekit.metrics import get_metric
 
 __all__ = [
+    "CheckMethod",
     "CheckParams",
     "CompetitionTable",
     "DataTable",
@@ -31,6 +32,9 @@ __all__ = [
 
 CheckParams = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
 """(model, params, task) -> params with their types checked; raises ConfigError."""
+
+CheckMethod = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+"""(method, params) -> params with their types checked; raises ConfigError."""
 
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -80,11 +84,17 @@ class FoldsTable(_Table):
 
 
 class EnsembleTable(_Table):
-    """`[ensembles.NAME]`: which runs are combined, and how."""
+    """`[ensembles.NAME]`: which runs are combined, and how.
+
+    Members are experiments or other ensembles. `params` are the method's own settings, keys of the table itself.
+    `mixed_folds` lets members in that were validated on other folds than now in use.
+    """
 
     why: str = ""
-    members: Literal["all"] | list[str] = "all"
+    members: Literal["all"] | list[str] = Field(default="all", min_length=1)
     method: str = "greedy"
+    mixed_folds: bool = False
+    params: dict[str, Any] = Field(default_factory=dict)
 
 
 class _ExperimentTable(_Table):
@@ -98,6 +108,7 @@ class _ExperimentTable(_Table):
     drop: list[str] = Field(default_factory=list)
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
+    bags: int = Field(default=0, ge=0, le=1000)
     optional: bool = False
 
 
@@ -120,6 +131,8 @@ class Experiment:
     target_transform : {"none", "log1p", "log"}
     validation : {"folds", "oob"}
         Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
+    bags : int
+        Fits of the model on drawn rows, averaged (`kagglekit.models.bagging`); 0 is the model alone.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
     """
@@ -134,12 +147,13 @@ class Experiment:
     drop: tuple[str, ...] = ()
     target_transform: str = "none"
     validation: str = "folds"
+    bags: int = 0
     optional: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides the result: plain JSON values, without the words around it."""
-        return {
+        settings = {
             "model": self.model,
             "params": dict(self.params),
             "seed": self.seed,
@@ -148,6 +162,8 @@ class Experiment:
             "target_transform": self.target_transform,
             "validation": self.validation,
         }
+        # Absent without bags: runs that were stored before there were any keep their keys.
+        return settings | ({"bags": self.bags} if self.bags else {})
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
         """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
@@ -194,7 +210,13 @@ class Pipeline:
         return self.experiments[name]
 
 
-def load_pipeline(path: Path, *, check_params: CheckParams, overrides: Sequence[str] = ()) -> Pipeline:
+def load_pipeline(
+    path: Path,
+    *,
+    check_params: CheckParams,
+    check_method: CheckMethod | None = None,
+    overrides: Sequence[str] = (),
+) -> Pipeline:
     """Read and check a pipeline file.
 
     Parameters
@@ -202,6 +224,9 @@ def load_pipeline(path: Path, *, check_params: CheckParams, overrides: Sequence[
     path : Path
     check_params : callable
         Checks a model's own parameters; the registry's `check`.
+    check_method : callable, optional
+        Checks a blend method and its own settings; that of `blend.methods`. Without it, methods are not looked at and
+        have no settings.
     overrides : sequence of str
         `table.key=value` settings that win over the file, the value in TOML: `folds.n=3`.
 
@@ -229,7 +254,7 @@ def load_pipeline(path: Path, *, check_params: CheckParams, overrides: Sequence[
         folds=_validate(FoldsTable, raw.get("folds", {}), f"{path} [folds]"),
         experiments=experiments,
         ensembles={
-            name: _validate(EnsembleTable, table, f"{path} [ensembles.{name}]")
+            name: _ensemble(table, check_method, f"{path} [ensembles.{name}]")
             for name, table in raw.get("ensembles", {}).items()
         },
         path=path,
@@ -337,6 +362,7 @@ def _experiment(name: str, tables: Mapping[str, Any], task: str, check_params: C
         drop=tuple(table.drop),
         target_transform=table.target_transform,
         validation=table.validation,
+        bags=table.bags,
         optional=table.optional,
     )
 
@@ -360,14 +386,44 @@ def _inherit(name: str, tables: Mapping[str, Any], where: str, seen: tuple[str, 
     return {k: v for k, v in base.items() if k not in ("why", "optional", "based_on")} | own
 
 
+def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:
+    known = [key for key in EnsembleTable.model_fields if key != "params"]
+    own = table if isinstance(table, dict) else {}
+    params = {key: value for key, value in own.items() if key not in known}
+    if params and check_method is None:
+        _refuse_unknown(own, known, where)
+    common = {key: value for key, value in own.items() if key in known} if own else table
+    found = _validate(EnsembleTable, common, where)
+    if check_method is None:
+        return found
+    try:
+        return found.model_copy(update={"params": check_method(found.method, params)})
+    except ConfigError as error:
+        hint = next((nearest(k, known) for k in params if f"'{k}'" in error.message), "")
+        raise ConfigError(f"{where}: {error.message}", hint=hint if "Did you mean" in hint else error.hint) from error
+
+
 def _check_ensembles(pipeline: Pipeline) -> None:
-    for name, ensemble in pipeline.ensembles.items():
+    known = {**pipeline.experiments, **pipeline.ensembles}
+    for name in pipeline.ensembles:
         where = f"{pipeline.path} [ensembles.{name}]"
         if name in pipeline.experiments:
             raise ConfigError(f"{where}: an experiment has the same name.", hint="Runs go by name: choose another.")
-        for member in ensemble.members if isinstance(ensemble.members, list) else []:
-            if member not in pipeline.experiments:
+        for member in _named_members(pipeline, name):
+            if member not in known:
                 raise ConfigError(
-                    f"{where}: member '{member}' is no experiment.",
-                    hint=nearest(member, pipeline.experiments),
+                    f"{where}: member '{member}' is no experiment and no ensemble.", hint=nearest(member, known)
                 )
+        _check_circle(pipeline, name, (), where)
+
+
+def _named_members(pipeline: Pipeline, name: str) -> list[str]:
+    table = pipeline.ensembles.get(name)
+    return [] if table is None or table.members == "all" else list(table.members)
+
+
+def _check_circle(pipeline: Pipeline, name: str, seen: tuple[str, ...], where: str) -> None:
+    if name in seen:
+        raise ConfigError(f"{where}: members go in a circle: {' -> '.join([*seen, name])}.")
+    for member in _named_members(pipeline, name):
+        _check_circle(pipeline, member, (*seen, name), where)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,11 +23,12 @@ from rich.progress import (
 )
 
 from kagglekit.board import Row
+from kagglekit.contracts import Run
 from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
 from kagglekit.progress import Task
 
-__all__ = ["RichProgress", "outcome", "table"]
+__all__ = ["RichProgress", "blend", "outcome", "table"]
 
 
 class RichProgress:
@@ -133,12 +135,68 @@ def _blend(result: Outcome, metric: str) -> str:
     run = result.run
     if run.kind != "blend":
         return f"Run: {run.id}, {metric} {run.score:.4f} ± {_error(run.standard_error)}"
+    return f"Blend: {_weights(run)}\n{_honest(run, metric)}"
+
+
+def _weights(run: Run) -> str:
+    if not run.weights:
+        return f"{run.settings['method']} of {len(run.settings['members'])} runs"
     used = sorted(run.weights.items(), key=lambda pair: (-pair[1], pair[0]))
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in used)
+    return ", ".join(f"{name} {weight:.2f}" for name, weight in used)
+
+
+def _honest(run: Run, metric: str) -> str:
     honest = f"Honest {metric} of the blend: {run.score:.4f} ± {_error(run.standard_error)}"
     if run.fit_score is not None:
         honest += f" (on the rows that chose its weights: {run.fit_score:.4f})"
-    return f"Blend: {weights}\n{honest}"
+    return honest
+
+
+def blend(run: Run) -> str:
+    """A blend as text: how it was chosen, what each member adds, its honest score, and the steps where it has steps."""
+    study, rows = run.study, run.study["rows"]
+    parts = [f"{run.name} ({run.settings['method']}): {len(study['members'])} members, {rows} rows, {run.id}"]
+    parts += [study["reason"]] * bool(study["reason"])
+    parts.append(_members(run))
+    low, high = study["interval"]
+    parts.append(f"{_honest(run, run.metric)}\n95 % interval over rows: {low:.4f} to {high:.4f}")
+    parts.append(_trajectory(study["trajectory"]))
+    if run.unscored:
+        parts.append(f"{run.unscored} row(s) took no part, as a member has no prediction for them: {study['left_out']}")
+    parts += [f"Note: {study['warning']}"] * bool(study["warning"])
+    return "\n\n".join(part for part in parts if part)
+
+
+def _members(run: Run) -> str:
+    """A line for each member, heaviest first: weight, score alone, what it adds, how alike it errs."""
+    names = [member["member"] for member in run.study["members"]]
+    wide = max(len("member"), *map(len, names))
+    lines = [f"{'member':<{wide}}  {'weight':>7}  {'alone':>9}  {'adds':>9}  errs alike"]
+    order = sorted(run.study["members"], key=lambda m: (-abs(run.weights.get(m["member"], 0)), -m["loss"], m["member"]))
+    for member in order:
+        weight = f"{run.weights[member['member']]:.3f}" if run.weights else ""
+        lines.append(
+            f"{member['member']:<{wide}}  {weight:>7}  {member['alone']:>9.4f}  {member['loss']:>+9.4f}  "
+            f"{member['alike']:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def _trajectory(steps: Sequence[Mapping[str, Any]], shown: int = 12) -> str:
+    """The first steps: which member, the score on the rows that chose it, and the honest one."""
+    if not steps:
+        return ""
+    wide = max(len("member"), *(len(step["member"]) for step in steps[:shown]))
+    lines = [f"step  {'member':<{wide}}  {'fitted':>9}  {'honest':>9}  honest bound"]
+    for number, step in enumerate(steps[:shown], start=1):
+        honest, low = (_figure(step[key]) for key in ("honest_score", "honest_low"))
+        line = f"{number:>4}  {step['member']:<{wide}}  {step['fit_score']:>9.4f}  {honest:>9}  {low}"
+        lines.append(line.rstrip())
+    return "\n".join(lines + ["..."] * (len(steps) > shown))
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _answer(result: Outcome) -> list[str]:

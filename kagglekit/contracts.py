@@ -304,9 +304,13 @@ class Run:
     peak_mb : float
         Highest resident memory of the process, in MB.
     weights : mapping of str to float
-        For blends: member to weight.
+        For blends that are a weighted combination: member to weight.
     fit_score : float, optional
         For blends: the score on the very rows that chose the weights; shown beside the honest one, never instead.
+    study : mapping
+        For blends: how they were chosen, what each member adds, how alike members err; plain JSON values.
+    unscored : int
+        Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
     versions, git : mapping of str to str
         What it was made with.
     created : str
@@ -329,6 +333,8 @@ class Run:
     peak_mb: float
     weights: Mapping[str, float] = field(default_factory=dict)
     fit_score: float | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)
+    unscored: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     created: str = ""

@@ -6,22 +6,33 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from kagglekit.blend import CrossFitted, cross_fit, stack
+from kagglekit.blend.base import Blender
+from kagglekit.blend.crossfit import CrossFitted, fit_members
+from kagglekit.blend.methods import make_blender
+from kagglekit.blend.study import contributions, correlation, likeness
 from kagglekit.config import EnsembleTable
-from kagglekit.contracts import Predictions, Run
+from kagglekit.contracts import Competition, Predictions, Run
 from kagglekit.dataset import Prepared
-from kagglekit.errors import ConfigError, UsageError
+from kagglekit.errors import ConfigError, UsageError, preview
 from kagglekit.metrics import get_metric
-from kagglekit.models.registry import BASELINES
+from kagglekit.models import registry
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import decide, fold_scores
+from kagglekit.scoring import decide, decided, fold_scores
+from kagglekit.stats import bootstrap_interval
 from kagglekit.store import Store
 
 __all__ = ["ensemble", "members_of"]
+
+_SEED = 0
+# Part of a blend's key, so that one made by an older way of choosing weights is not taken for a new one.
+_ENGINE = 2
+_RESAMPLES = 10_000_000  # row numbers drawn in all for the interval
 
 
 def members_of(table: EnsembleTable, runs: Mapping[str, Run]) -> dict[str, Run]:
@@ -42,7 +53,7 @@ def members_of(table: EnsembleTable, runs: Mapping[str, Run]) -> dict[str, Run]:
         A named member has not been trained, or there is nothing to combine.
     """
     if table.members == "all":
-        chosen = {name: run for name, run in runs.items() if run.settings["model"] not in BASELINES}
+        chosen = {name: run for name, run in runs.items() if run.settings["model"] not in registry.BASELINES}
         if not chosen:
             raise UsageError(
                 "There is nothing to combine yet: only baselines are trained.", hint="Train an experiment."
@@ -76,30 +87,31 @@ def ensemble(name: str, table: EnsembleTable, members: Mapping[str, Run], prepar
     ConfigError
         Members were validated on different folds.
     """
-    _check_folds(name, members, prepared)
-    text = json.dumps([table.method, sorted(run.id for run in members.values())])
-    identity = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    if store.has(identity):
-        return store.load(identity)
+    _check_folds(name, table, members, prepared)
     settings = {
         "model": "ensemble",
         "method": table.method,
+        "params": dict(table.params),
         "members": sorted(run.id for run in members.values()),
     }
+    text = json.dumps([_ENGINE, settings], sort_keys=True)
+    identity = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if store.has(identity):
+        return store.load(identity)
     with store.draft(identity, settings) as draft:
         run = _blend(name, identity, table, members, prepared, settings)
         draft.finish(run)
     return run
 
 
-def _check_folds(name: str, members: Mapping[str, Run], prepared: Prepared) -> None:
+def _check_folds(name: str, table: EnsembleTable, members: Mapping[str, Run], prepared: Prepared) -> None:
     """Out-of-fold members must share the folds: else one has seen rows that another is scored on."""
     for member, run in members.items():
-        if run.kind != "oob" and run.folds != prepared.folds.fingerprint:
+        if run.kind != "oob" and run.folds != prepared.folds.fingerprint and not table.mixed_folds:
             raise ConfigError(
                 f"Ensemble '{name}': member '{member}' was validated on other folds ({run.folds}) than now in use "
                 f"({prepared.folds.fingerprint}).",
-                hint="Train it again on these folds.",
+                hint="Train it again on these folds, or say mixed_folds = true.",
             )
 
 
@@ -113,17 +125,14 @@ def _blend(
 ) -> Run:
     start = time.perf_counter()
     facts = prepared.competition
-    fitted = cross_fit(
-        table.method,
-        {member: _scored(run.oof, prepared) for member, run in members.items()},
+    fitted = fit_members(
+        _blender(table, facts),
+        {member: _known_columns(run.oof, prepared) for member, run in members.items()},
         y=prepared.y,
         folds=prepared.folds,
-        metric=get_metric(facts.metric),
-        classes=facts.classes,
         columns=facts.columns,
     )
-    oof = pd.DataFrame(fitted.oof)
-    P, names = stack({m: run.test for m, run in members.items()}, prepared.test.index, facts.columns)
+    tests = {member: run.test for member, run in members.items()}
     return Run(
         name=name,
         key=identity.rpartition("-")[2],
@@ -132,32 +141,69 @@ def _blend(
         parent=_best(members, facts.metric),
         settings=dict(settings),
         metric=facts.metric,
-        scores=fold_scores(oof, prepared.y, prepared.folds, facts),
+        scores=fold_scores(fitted.oof, prepared.y, prepared.folds, facts),
         data=prepared.data,
         folds=prepared.folds.fingerprint,
-        oof=Predictions(oof),
-        test=fitted.predict(P, names, prepared.test.index),
+        oof=Predictions(fitted.oof),
+        test=fitted.predict(tests, prepared.test.index),
         seconds=time.perf_counter() - start,
         peak_mb=max(run.peak_mb for run in members.values()),
         weights=fitted.weights,
-        fit_score=_fit_score(fitted, members, prepared),
+        fit_score=_fit_score(fitted, prepared),
+        study=_study(fitted, prepared),
+        unscored=len(fitted.left_out),
         versions=versions(),
         git=git_state(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _fit_score(fitted: CrossFitted, members: Mapping[str, Run], prepared: Prepared) -> float:
+def _blender(table: EnsembleTable, facts: Competition) -> Blender:
+    """The method, with the estimators of a stack made from their names."""
+    params: dict[str, Any] = dict(table.params)
+    if isinstance(made := params.get("estimator"), str):
+        params["estimator"] = registry.build(made, {}, task=facts.task, seed=_SEED)
+    if "layers" in params:
+        params["layers"] = tuple(
+            tuple(registry.build(model, {}, task=facts.task, seed=_SEED) for model in layer)
+            for layer in params["layers"]
+        )
+    return make_blender(table.method, params, metric=facts.metric, classes=facts.classes, seed=_SEED)
+
+
+def _fit_score(fitted: CrossFitted, prepared: Prepared) -> float:
     """The score of the rows that chose weights and decision rule: too good, shown only beside the honest one."""
-    facts, ids = prepared.competition, prepared.folds.scored_ids
-    P, names = stack({m: _scored(run.oof, prepared) for m, run in members.items()}, ids, facts.columns)
-    blended = fitted.predict(P, names, ids).frame
+    facts, blended = prepared.competition, fitted.fitted()
     labels = decide(blended, blended, prepared.y, facts)
-    return get_metric(facts.metric).score(prepared.y.loc[ids], labels, facts.classes)
+    return get_metric(facts.metric).score(prepared.y.loc[blended.index], labels, facts.classes)
 
 
-def _scored(oof: Predictions, prepared: Prepared) -> Predictions:
-    return Predictions(oof.aligned(oof.ids, prepared.competition.columns).loc[prepared.folds.scored_ids])
+def _study(fitted: CrossFitted, prepared: Prepared) -> dict[str, Any]:
+    """What a person wants to know of a blend, as plain JSON values."""
+    facts, y = prepared.competition, prepared.y.loc[fitted.oof.index]
+    frame = decided(fitted.oof, prepared.y, prepared.folds, facts)
+    n_resamples = int(np.clip(_RESAMPLES // len(y), 100, 1000))
+    interval = bootstrap_interval(
+        get_metric(facts.metric), y.loc[frame.index], frame, facts.classes, n_resamples=n_resamples, seed=_SEED
+    )
+    errors = correlation(fitted.problem).round(4)
+    alike = likeness(errors)
+    return {
+        "reason": fitted.blender.reason_,
+        "warning": fitted.blender.warning_,
+        "interval": [interval.low, interval.high],
+        "trajectory": [asdict(step) for step in fitted.blender.trajectory_],
+        "members": [
+            {**asdict(c), "alike": float(alike[c.member])} for c in contributions(fitted.problem, fitted.nested)
+        ],
+        "correlation": {str(name): row.to_dict() for name, row in errors.iterrows()},
+        "rows": len(fitted.oof),
+        "left_out": preview(fitted.left_out) if len(fitted.left_out) else "",
+    }
+
+
+def _known_columns(oof: Predictions, prepared: Prepared) -> Predictions:
+    return Predictions(oof.aligned(oof.ids, prepared.competition.columns))
 
 
 def _best(members: Mapping[str, Run], metric: str) -> str:

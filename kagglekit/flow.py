@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kagglekit.blend import methods
 from kagglekit.board import Row, board
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
@@ -92,7 +93,7 @@ class Flow:
             )
         self.comp, self.workspace, self.progress = comp, workspace, progress
         self.pipeline: Pipeline = load_pipeline(
-            workspace.pipeline(comp), check_params=registry.check, overrides=overrides
+            workspace.pipeline(comp), check_params=registry.check, check_method=methods.check, overrides=overrides
         )
 
     @property
@@ -178,7 +179,9 @@ class Flow:
         chosen = name if name is not None else next(iter(tables))
         if chosen not in tables:
             raise UsageError(f"{self.pipeline.path} has no ensemble '{chosen}'.", hint=nearest(chosen, tables))
-        members = members_of(tables[chosen], self.runs())
+        named = [] if tables[chosen].members == "all" else tables[chosen].members
+        layers = {member: self.ensemble(member) for member in named if member in tables}
+        members = members_of(tables[chosen], self.runs() | layers)
         return ensemble(chosen, tables[chosen], members, self.prepared, self.store)
 
     def choose(self, name: str | None = None) -> Run:
@@ -212,12 +215,17 @@ class Flow:
     def board(self) -> list[Row]:
         """The table of experiments and ensembles."""
         runs = self.runs()
-        for name, table in self.pipeline.ensembles.items():
-            if table.members == "all" and not any(r.settings["model"] not in registry.BASELINES for r in runs.values()):
-                continue
-            if table.members == "all" or set(table.members) <= set(runs):
-                runs = runs | {name: self.ensemble(name)}
+        ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
+        runs = runs | {name: self.ensemble(name) for name in ready}
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
+
+    def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
+        """Whether every member of an ensemble is there, or can be made of what is there."""
+        members = self.pipeline.ensembles[name].members
+        if members == "all":
+            return any(run.settings["model"] not in registry.BASELINES for run in runs.values())
+        inner = self.pipeline.ensembles
+        return all(member in runs or (member in inner and self._can_combine(member, runs)) for member in members)
 
     def submit(
         self,
@@ -249,7 +257,7 @@ class Flow:
         n_rows = len(self.prepared.train)
         worth: list[tuple[str, str]] = []
         for experiment in self.waiting():
-            seconds = rough_seconds(experiment.model, experiment.params, n_rows)
+            seconds = rough_seconds(experiment.model, experiment.params, n_rows, experiment.bags)
             seconds *= len(fold_names(self.prepared, experiment))
             worth.append(
                 (
@@ -265,7 +273,7 @@ class Flow:
         n_rows = len(self.prepared.train)
         return Forecast(
             fits={e.name: len(fold_names(self.prepared, e)) for e in todo},
-            guess={e.name: rough_seconds(e.model, e.params, n_rows) for e in todo},
+            guess={e.name: rough_seconds(e.model, e.params, n_rows, e.bags) for e in todo},
             model={e.name: e.model for e in todo},
         )
 

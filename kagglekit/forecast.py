@@ -23,8 +23,12 @@ _TIMM_FEATURES = 2.6  # of one fold: a single pass serves all five
 _UNKNOWN = 1.0
 
 
-def rough_seconds(model: str, params: Mapping[str, object], n_rows: int) -> float:
-    """A first guess of the seconds that one fit takes; right to a factor of a few, not more."""
+def rough_seconds(model: str, params: Mapping[str, object], n_rows: int, bags: int = 0) -> float:
+    """A first guess of the seconds that one fit takes, of all its bags; right to a factor of a few, not more."""
+    return max(1, bags) * _one_model(model, params, n_rows)
+
+
+def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:
     thousands = n_rows / 1000
     area = (float(str(params.get("size", 128))) / 128) ** 2
     if model == "timm":

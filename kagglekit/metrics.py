@@ -4,6 +4,9 @@ Scores follow Kaggle's own conventions where those differ from scikit-learn's (c
 function says so. They work on plain arrays that `Metric` prepares, because ensemble selection and the
 bootstrap call them thousands of times and scikit-learn's input checks would be most of that time. Tests hold
 them to scikit-learn's and scipy's results.
+
+Each takes an optional `weight` of shape (n_rows,): how often a row counts. Whole numbers give what repeating
+the rows gives, and a factor common to all weights changes nothing. The functions trust it; `Metric` checks it.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +46,10 @@ _NEEDS_TEXT: Mapping[Needs, str] = MappingProxyType(
 )
 
 
+class _Function(Protocol):
+    def __call__(self, truth: Array, predicted: Array, /, weight: Array | None = None) -> float: ...
+
+
 def _same(mean: Any) -> Any:
     return mean
 
@@ -59,7 +66,8 @@ class Metric:
         What it is computed from.
     greater_is_better : bool
     function : callable
-        Takes what `truth` and `predicted` return, gives a float.
+        Takes what `truth` and `predicted` return and, if rows do not count alike, `weight`: an array of shape
+        (n_rows,), at least 0, not all 0. Gives a float.
     k : int
         For "map@k": how many guesses count. Otherwise 0.
     title : str
@@ -67,8 +75,8 @@ class Metric:
     ordinal : bool
         Classes lie on a scale, so that a single column of values can be rounded to classes.
     per_row : callable, optional
-        For metrics that are `finish` of a mean over rows: the loss or gain of each row. Lets the bootstrap
-        resample one array instead of calling `function` again.
+        For metrics that are `finish` of a mean over rows: the loss or gain of each row, without weights. Lets
+        the bootstrap resample one array instead of calling `function` again.
     finish : callable
         Turns the mean of `per_row` into the score.
     """
@@ -76,14 +84,16 @@ class Metric:
     name: str
     needs: Needs
     greater_is_better: bool
-    function: Callable[[Array, Array], float]
+    function: _Function
     k: int = 0
     title: str = ""
     ordinal: bool = False
     per_row: Callable[[Array, Array], Array] | None = None
     finish: Callable[[Any], Any] = _same
 
-    def score(self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> float:
+    def score(
+        self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label], sample_weight: pd.Series | None = None
+    ) -> float:
         """Score predictions; rows are matched by id, never by position.
 
         Parameters
@@ -94,16 +104,19 @@ class Metric:
             By id: one column for each class, named `str(class)`, or one column of values.
         classes : sequence of str or int
             Every label that can occur, in order; the second is the positive one. Empty for regression.
+        sample_weight : Series of shape (n_rows,), optional
+            By id: how often each row counts, at least 0. Without it, every row counts once.
 
         Raises
         ------
         PredictionsError
             Ids or columns are not those expected, or a prediction is not finite.
         DataError
-            The metric is not defined for this `y`.
+            The metric is not defined for this `y`; or the weights are not finite, below 0, all 0, or not
+            those of the ids of `y`.
         """
         P = self.aligned(y, frame, classes)
-        return self.function(self.truth(y, classes), self.predicted(P, classes))
+        return self.scorer(y, classes, sample_weight)(P)
 
     def score_labels(self, y: pd.Series, labels: pd.Series, classes: Sequence[Label] = ()) -> float:
         """Score labels instead of numbers, for submissions that hold labels already.
@@ -122,13 +135,22 @@ class Metric:
         classes = classes or _labels_of(y, labels)
         return self.function(self.truth(y, classes), self.truth(labels.loc[y.index], classes))
 
-    def scorer(self, y: pd.Series, classes: Sequence[Label]) -> Callable[[Array], float]:
+    def scorer(
+        self, y: pd.Series, classes: Sequence[Label], weight: Array | pd.Series | None = None
+    ) -> Callable[[Array], float]:
         """A function that scores arrays of shape (n_rows, n_columns) whose rows are `y`'s, in `y`'s order.
 
-        For loops that try many predictions for the same rows, such as ensemble selection.
+        For loops that try many predictions for the same rows, such as ensemble selection. An array of weights
+        is in `y`'s order too; a Series is matched by id.
+
+        Raises
+        ------
+        DataError
+            As `score`.
         """
         truth = self.truth(y, classes)
-        return lambda P: self.function(truth, self.predicted(P, classes))
+        checked = None if weight is None else _checked(weight, y)
+        return lambda P: self.function(truth, self.predicted(P, classes), checked)
 
     def aligned(self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> Array:
         """The predictions as an array whose rows are `y`'s and whose columns are the classes', in their
@@ -245,26 +267,52 @@ def _labels_of(*series: pd.Series) -> list[Label]:
     return sorted(found, key=lambda label: (isinstance(label, str), label))
 
 
-def _numbers(y: pd.Series) -> Array:
+def _numbers(given: Array | pd.Series, name: str = "y") -> Array:
     try:
-        values = np.asarray(y, dtype=np.float64)
+        values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"y must hold numbers for this metric; {error}.") from error
+        raise DataError(f"{name} must hold numbers for this metric; {error}.") from error
     if not np.isfinite(values).all():
-        raise DataError(f"y must hold finite numbers; {(~np.isfinite(values)).sum()} row(s) are not.")
+        raise DataError(f"{name} must hold finite numbers; {(~np.isfinite(values)).sum()} row(s) are not.")
     return values
 
 
-def _check_ids(wanted: pd.Index, got: pd.Index) -> None:
-    for what, ids in (("y", wanted), ("predictions", got)):
+def _checked(weight: Array | pd.Series, y: pd.Series) -> Array:
+    """The weights in the order of `y`."""
+    if isinstance(weight, pd.Series):
+        _check_ids(y.index, weight.index, "sample weights", DataError)
+        weight = weight.loc[y.index]
+    values = _numbers(weight, "sample weights")
+    if values.shape != (len(y),):
+        raise DataError(f"Sample weights must hold one number for each of the {len(y)} row(s), got {values.shape}.")
+    if (values < 0).any():
+        raise DataError(f"Sample weights must be at least 0; {(values < 0).sum()} row(s) are below.")
+    if not values.any():
+        raise DataError("Sample weights must be above 0 for a row at least; all are 0.")
+    return values
+
+
+def _check_ids(
+    wanted: pd.Index, got: pd.Index, name: str = "predictions", error: type[DataError] = PredictionsError
+) -> None:
+    for what, ids in (("y", wanted), (name, got)):
         if not ids.is_unique:
-            raise PredictionsError(f"{what} must hold each id once; repeated: {preview(ids[ids.duplicated()])}.")
+            raise error(f"{what} must hold each id once; repeated: {preview(ids[ids.duplicated()])}.")
     if wanted.equals(got):
         return
     missing, extra = wanted[~wanted.isin(got)], got[~got.isin(wanted)]
     if len(missing) or len(extra):
         parts = [f"{len(i)} {what}: {preview(i)}" for what, i in (("missing", missing), ("extra", extra)) if len(i)]
-        raise PredictionsError(f"Predictions must hold the ids of y; {'; '.join(parts)}.")
+        raise error(f"{name.capitalize()} must hold the ids of y; {'; '.join(parts)}.")
+
+
+def _sum(rows: Array, weight: Array | None) -> Any:
+    return rows.sum() if weight is None else (rows * weight).sum()
+
+
+def _mean(rows: Array, weight: Array | None) -> Any:
+    # Both sums add in the same order, so that rows of ones have a mean of exactly 1; a dot product would not.
+    return rows.mean() if weight is None else (rows * weight).sum() / weight.sum()
 
 
 def _hit(y: Array, predicted: Array) -> Array:
@@ -304,25 +352,25 @@ def _precision_at_hit(y: Array, ranked: Array) -> Array:
     return rows
 
 
-def accuracy(y: Array, predicted: Array) -> float:
+def accuracy(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Share of rows whose label is right.
 
     Source: scikit-learn `accuracy_score`; Kaggle "Categorization Accuracy". Not for rare classes: always
     guessing the common one scores high.
     """
-    return float(_hit(y, predicted).mean())
+    return float(_mean(_hit(y, predicted), weight))
 
 
-def log_loss(y: Array, P: Array) -> float:
+def log_loss(y: Array, P: Array, weight: Array | None = None) -> float:
     """Mean of -log(probability of the true class).
 
     As on Kaggle ("Multi Class Log Loss"), each row is first divided by its sum and then clipped at 1e-15;
     scikit-learn clips at the machine epsilon of the dtype instead.
     """
-    return float(_row_log_loss(y, P).mean())
+    return float(_mean(_row_log_loss(y, P), weight))
 
 
-def roc_auc(y: Array, P: Array) -> float:
+def roc_auc(y: Array, P: Array, weight: Array | None = None) -> float:
     """Area under the ROC curve: the chance that a positive row ranks above a negative one, ties counting
     half.
 
@@ -336,17 +384,42 @@ def roc_auc(y: Array, P: Array) -> float:
         `y` has one class only.
     """
     if P.ndim == 1:
-        return _binary_auc(y == 1, P)
-    present = np.flatnonzero(np.bincount(y, minlength=P.shape[1]))
-    return float(np.mean([_binary_auc(y == c, P[:, c]) for c in present]))
+        return _binary_auc(y == 1, P, weight)
+    present = np.flatnonzero(np.bincount(y, weight, minlength=P.shape[1]))
+    return float(np.mean([_binary_auc(y == c, P[:, c], weight) for c in present]))
 
 
-def _binary_auc(positive: Array, scores: Array) -> float:
+def _binary_auc(positive: Array, scores: Array, weight: Array | None) -> float:
+    if weight is not None:
+        return _weighted_auc(scores, weight * positive, weight * ~positive)
     above, below = np.sort(scores[positive]), np.sort(scores[~positive])
     if not len(above) or not len(below):
         raise DataError(f"roc_auc needs two classes in y, got one class in {len(scores)} row(s).")
     won, not_lost = (np.searchsorted(below, above, side) for side in _SIDES)
     return float((won.mean() + not_lost.mean()) / 2 / len(below))
+
+
+def _weighted_auc(scores: Array, positive: Array, negative: Array) -> float:
+    """From the weight of each row as a positive and as a negative one."""
+    if not positive.any() or not negative.any():
+        counted = np.count_nonzero(positive + negative)
+        raise DataError(f"roc_auc needs two classes in y, got one class in {counted} row(s) of weight above 0.")
+    return float(_mean(_mid_shares(scores, negative), positive))
+
+
+def _mid_shares(values: Array, weight: Array) -> Array:
+    """For each value, the share of all weight that lies below it, plus half the share that lies on it.
+
+    For whole weights a linear map of the mid-ranks that repeated rows have, so that correlations are the same.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    reach = np.concatenate(([0.0], np.cumsum(weight[order])))
+    # Keys in order are found several times faster, so the shares are put back in their places afterwards.
+    before, through = (reach[np.searchsorted(ordered, ordered, side)] for side in _SIDES)
+    shares = np.empty(len(values))
+    shares[order] = (before / reach[-1] + through / reach[-1]) / 2
+    return shares
 
 
 def _mid_ranks(values: Array) -> Array:
@@ -358,44 +431,46 @@ def _mid_ranks(values: Array) -> Array:
     return ranks
 
 
-def _f1_per_class(y: Array, predicted: Array) -> Array:
+def _f1_per_class(y: Array, predicted: Array, weight: Array | None) -> Array:
     """F1 of each code; NaN where a class is in neither."""
     n = int(max(y.max(), predicted.max(), 1)) + 1
-    hits = np.bincount(y[y == predicted], minlength=n)
-    both = np.bincount(y, minlength=n) + np.bincount(predicted, minlength=n)
+    same = y == predicted
+    hits = np.bincount(y[same], None if weight is None else weight[same], minlength=n)
+    both = np.bincount(y, weight, minlength=n) + np.bincount(predicted, weight, minlength=n)
     rows: Array = np.divide(2 * hits, both, out=np.full(n, np.nan), where=both > 0)
     return rows
 
 
-def f1(y: Array, predicted: Array) -> float:
+def f1(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Harmonic mean of precision and recall of the positive class, `classes[1]`; 0 when it is in neither.
 
     Source: scikit-learn `f1_score` (`average="binary", zero_division=0`).
     """
-    return float(np.nan_to_num(_f1_per_class(y, predicted)[1]))
+    return float(np.nan_to_num(_f1_per_class(y, predicted, weight)[1]))
 
 
-def f1_macro(y: Array, predicted: Array) -> float:
+def f1_macro(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Plain mean of the F1 of each class that is in `y` or predicted.
 
     Source: scikit-learn `f1_score` (`average="macro"`).
     """
-    return float(np.nanmean(_f1_per_class(y, predicted)))
+    return float(np.nanmean(_f1_per_class(y, predicted, weight)))
 
 
-def mcc(y: Array, predicted: Array) -> float:
+def mcc(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Matthews correlation coefficient; 0 when either side is constant.
 
     Source: Gorodkin 2004 for more than two classes; scikit-learn `matthews_corrcoef`.
     """
     n = int(max(y.max(), predicted.max())) + 1
-    true, guessed = (np.bincount(codes, minlength=n).astype(np.float64) for codes in (y, predicted))
-    rows = float(len(y))
-    spread = (rows**2 - guessed @ guessed) * (rows**2 - true @ true)
-    return float((np.sum(y == predicted) * rows - true @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
+    true, guessed = (np.bincount(codes, weight, minlength=n).astype(np.float64) for codes in (y, predicted))
+    # Each side's own total: the two may differ by rounding, and then a constant side would seem to vary.
+    rows, same_rows = float(true.sum()), float(guessed.sum())
+    spread = (same_rows * same_rows - guessed @ guessed) * (rows * rows - true @ true)
+    return float((_sum(y == predicted, weight) * rows - true @ guessed) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def qwk(y: Array, predicted: Array) -> float:
+def qwk(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Quadratic weighted kappa: 1 is full agreement, 0 is chance.
 
     Source: Cohen 1968; Kaggle's "Quadratic Weighted Kappa", whose weights are the squared differences of the
@@ -404,17 +479,18 @@ def qwk(y: Array, predicted: Array) -> float:
     """
     # The expected disagreement of two independent ratings is E(a-b)^2 = E a^2 + E b^2 - 2 Ea Eb: no matrix is
     # needed.
-    expected = np.mean(y**2) + np.mean(predicted**2) - 2 * np.mean(y) * np.mean(predicted)
+    squares = _mean(y**2, weight) + _mean(predicted**2, weight)
+    expected = squares - 2 * _mean(y, weight) * _mean(predicted, weight)
     # No expected disagreement means that both are one and the same constant: they agree.
-    return float(1 - np.mean(np.square(y - predicted)) / expected) if expected > 0 else 1.0
+    return float(1 - _mean(np.square(y - predicted), weight) / expected) if expected > 0 else 1.0
 
 
-def rmse(y: Array, predicted: Array) -> float:
+def rmse(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Root of the mean squared error. Source: scikit-learn `root_mean_squared_error`."""
-    return float(np.sqrt(_squared_error(y, predicted).mean()))
+    return float(np.sqrt(_mean(_squared_error(y, predicted), weight)))
 
 
-def rmsle(y: Array, predicted: Array) -> float:
+def rmsle(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Root of the mean squared difference of log(1 + value).
 
     Negative predictions count as 0, which scikit-learn's `root_mean_squared_log_error` refuses and Kaggle
@@ -425,40 +501,49 @@ def rmsle(y: Array, predicted: Array) -> float:
     DataError
         A true value is negative.
     """
-    return float(np.sqrt(_squared_log_error(y, predicted).mean()))
+    return float(np.sqrt(_mean(_squared_log_error(y, predicted), weight)))
 
 
-def mae(y: Array, predicted: Array) -> float:
+def mae(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Mean absolute error. Source: scikit-learn `mean_absolute_error`."""
-    return float(_absolute_error(y, predicted).mean())
+    return float(_mean(_absolute_error(y, predicted), weight))
 
 
-def r2(y: Array, predicted: Array) -> float:
+def r2(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Share of the variance of `y` that is explained; below 0 is worse than the mean of `y`.
 
     Source: scikit-learn `r2_score`, also for a constant `y`: 1 if every prediction is right, else 0.
     """
-    error, spread = np.sum(np.square(y - predicted)), np.sum(np.square(y - y.mean()))
-    return float(1 - error / spread) if spread > 0 else float(error == 0)
+    error, spread = _sum(np.square(y - predicted), weight), _sum(np.square(y - _mean(y, weight)), weight)
+    # Rounding of the mean leaves a constant a spread of its own, so that is not what says it is one.
+    constant = np.ptp(y if weight is None else y[weight > 0]) == 0
+    return float(error == 0) if constant else float(1 - error / spread)
 
 
-def pearson(y: Array, predicted: Array) -> float:
+def pearson(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Linear correlation. Source: scipy `pearsonr`. Blind to a wrong scale or offset."""
+    if weight is not None and not weight.all():
+        # What does not count must not keep a constant from being seen as one.
+        y, predicted, weight = (rows[weight > 0] for rows in (y, predicted, weight))
     # A constant has no correlation with anything; 0 ranks it with chance, where NaN would spoil every mean
     # and maximum.
     if np.ptp(y) == 0 or np.ptp(predicted) == 0:
         return 0.0
-    a, b = y - y.mean(), predicted - predicted.mean()
+    a, b = y - _mean(y, weight), predicted - _mean(predicted, weight)
+    if weight is not None:
+        a, b = a * np.sqrt(weight), b * np.sqrt(weight)
     spread = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.clip(a @ b / spread, -1, 1)) if spread > 0 else 0.0
 
 
-def spearman(y: Array, predicted: Array) -> float:
+def spearman(y: Array, predicted: Array, weight: Array | None = None) -> float:
     """Linear correlation of mid-ranks; 0 for a constant, as in `pearson`. Source: scipy `spearmanr`."""
+    if weight is not None:
+        return pearson(_mid_shares(y, weight), _mid_shares(predicted, weight), weight)
     return pearson(_mid_ranks(y), _mid_ranks(predicted))
 
 
-def map_at_k(y: Array, ranked: Array) -> float:
+def map_at_k(y: Array, ranked: Array, weight: Array | None = None) -> float:
     """Mean average precision at k with one true label for each row: the mean of 1 / place of the true label.
 
     Source: Kaggle "Mean Average Precision @ k". A true label that is not among the k guesses gives 0.
@@ -468,7 +553,7 @@ def map_at_k(y: Array, ranked: Array) -> float:
     ranked : ndarray of shape (n_rows, k)
         Class codes, most believed first, each once in a row.
     """
-    return float(_precision_at_hit(y, ranked).mean())
+    return float(_mean(_precision_at_hit(y, ranked), weight))
 
 
 def _by_name(*metrics: Metric) -> Mapping[str, Metric]:

@@ -61,7 +61,7 @@ def write(findings: Findings, path: Path) -> None:
 _BLEND = {
     "why": "different models err on different rows: does their mix, weighted out of fold, beat the best?",
     "members": "all",
-    "method": "greedy",
+    "method": "auto",
 }
 
 

@@ -58,9 +58,12 @@ def decided(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competit
 
 
 def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:
-    """The competition's metric on each fold of the first repeat, after the decision rule."""
+    """The competition's metric on each fold of the first repeat, after the decision rule.
+
+    Rows without a prediction are left out, and so is a fold of which no row has one.
+    """
     metric = get_metric(competition.metric)
     frame = decided(oof, y, folds, competition)
     numbers = folds.assignment.iloc[:, 0].loc[frame.index]
     rows = [frame.index[numbers == fold] for fold in range(folds.n)]
-    return tuple(metric.score(y.loc[i], frame.loc[i], competition.classes) for i in rows)
+    return tuple(metric.score(y.loc[i], frame.loc[i], competition.classes) for i in rows if len(i))

@@ -18,11 +18,22 @@ from kagglekit.contracts import Label
 from kagglekit.errors import DataError
 from kagglekit.metrics import Metric
 
-__all__ = ["Difference", "Interval", "Verdict", "bootstrap_interval", "corrected_t", "paired_bootstrap", "verdict"]
+__all__ = [
+    "Difference",
+    "Interval",
+    "RowsScore",
+    "Verdict",
+    "bootstrap_interval",
+    "corrected_t",
+    "paired_bootstrap",
+    "resample",
+    "rows_score",
+    "verdict",
+]
 
 Array = npt.NDArray[Any]
 Verdict = Literal["better", "worse", "no difference"]
-_Resampled = Callable[[Array], float]
+RowsScore = Callable[[Array], float]
 
 # Resampled row numbers are drawn in pieces, to hold no more than some tens of MB of them.
 _NUMBERS_AT_ONCE = 4_000_000
@@ -105,7 +116,7 @@ def paired_bootstrap(
     sign = 1 if metric.greater_is_better else -1
     mean = sign * (metric.score(y, b, classes) - metric.score(y, a, classes))
     first, second = _resampled(metric, y, a, classes), _resampled(metric, y, b, classes)
-    differences = _resample(lambda rows: sign * (second(rows) - first(rows)), len(y), n_resamples, seed)
+    differences = resample(lambda rows: sign * (second(rows) - first(rows)), len(y), n_resamples, seed)
     low, high = np.quantile(differences, [0.025, 0.975])
     p_better = np.mean(differences > 0) + np.mean(differences == 0) / 2
     return Difference(mean, float(low), float(high), float(p_better))
@@ -125,7 +136,7 @@ def bootstrap_interval(
     Parameters, raises and notes are those of `paired_bootstrap`. Two intervals that overlap do not show that
     two runs are alike: compare runs with `paired_bootstrap`.
     """
-    scores = _resample(_resampled(metric, y, frame, classes), len(y), n_resamples, seed)
+    scores = resample(_resampled(metric, y, frame, classes), len(y), n_resamples, seed)
     low, high = np.quantile(scores, [0.025, 0.975])
     return Interval(metric.score(y, frame, classes), float(low), float(high))
 
@@ -184,8 +195,20 @@ def verdict(difference: Difference) -> Verdict:
     return "worse" if difference.high < 0 else "no difference"
 
 
-def _resample(score: _Resampled, n_rows: int, n_resamples: int, seed: int) -> Array:
-    """The score of each resample that has one."""
+def resample(score: RowsScore, n_rows: int, n_resamples: int, seed: int) -> Array:
+    """The score of each resample of rows that has one: float64 of shape (at most n_resamples,).
+
+    Parameters
+    ----------
+    score : callable
+        As `rows_score` gives it.
+    n_rows, n_resamples, seed : int
+
+    Raises
+    ------
+    DataError
+        No resample has a score.
+    """
     rng = np.random.default_rng(seed)
     at_once = max(1, _NUMBERS_AT_ONCE // n_rows)
     scores: list[float] = []
@@ -198,18 +221,33 @@ def _resample(score: _Resampled, n_rows: int, n_resamples: int, seed: int) -> Ar
     return defined
 
 
-def _resampled(metric: Metric, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> _Resampled:
-    """A function from row numbers to the score of these rows; NaN where the metric is not defined."""
-    truth = metric.truth(y, classes)
-    predicted = metric.predicted(metric.aligned(y, frame, classes), classes)
-    if metric.per_row is not None:
+def rows_score(metric: Metric, truth: Array, predicted: Array, weight: Array | None = None) -> RowsScore:
+    """A function from row numbers to the score of these rows; NaN where the metric is not defined.
+
+    Parameters
+    ----------
+    metric : Metric
+    truth, predicted : ndarray
+        What `metric.function` takes.
+    weight : ndarray of shape (n_rows,), optional
+        How much each row counts.
+    """
+    if metric.per_row is not None and weight is None:
         losses, finish = metric.per_row(truth, predicted), metric.finish
         return lambda rows: float(finish(losses[rows].mean()))
 
     def score(rows: Array) -> float:
+        counts = None if weight is None else weight[rows]
+        if counts is not None and not counts.any():
+            return math.nan
         try:
-            return metric.function(truth[rows], predicted[rows])
+            return metric.function(truth[rows], predicted[rows], counts)
         except DataError:
             return math.nan
 
     return score
+
+
+def _resampled(metric: Metric, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> RowsScore:
+    predicted = metric.predicted(metric.aligned(y, frame, classes), classes)
+    return rows_score(metric, metric.truth(y, classes), predicted)

@@ -11,25 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import DataError, preview
 from kagglekit.models.columns import TabularColumns, as_frame
+from kagglekit.models.rows import target_values
 
 __all__ = ["EvalSet", "Prepared", "TabularClassifier", "TabularRegressor"]
 
 EvalSet = tuple[pd.DataFrame, pd.Series]
 Prepared = tuple[pd.DataFrame, np.ndarray]
-
-
-def _as_target(X: pd.DataFrame, y: Any) -> np.ndarray:
-    """y as an array of shape (n_rows,), refused when it belongs to other rows than X or has gaps."""
-    if len(y) != len(X):
-        raise DataError(f"X has {len(X)} rows and y has {len(y)}.")
-    if isinstance(y, pd.Series) and not y.index.equals(X.index):
-        raise DataError("The rows of y are not those of X, or in another order.", hint="Use y.loc[X.index].")
-    series = pd.Series(np.asarray(y).ravel() if not isinstance(y, pd.Series) else y)
-    if series.isna().any():
-        raise DataError(f"{int(series.isna().sum())} value(s) of y are missing.", hint="Fit on rows with a label.")
-    if not len(series):
-        raise DataError("There are no rows to fit on.")
-    return series.to_numpy()
 
 
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +69,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             y has gaps or belongs to other rows, or no column can be learnt from.
         """
         X = as_frame(X)
-        labels = _as_target(X, y)
+        labels = target_values(X, y)
         self.classes_, numbers = _classes(labels)
         prepared = self._learn_columns(X)
         if len(self.classes_) > 1:
@@ -104,7 +91,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     def _prepare_eval(self, eval_set: EvalSet | None) -> Prepared | None:
         if eval_set is None or not self.uses_eval_set:
             return None
-        X, labels = as_frame(eval_set[0]), _as_target(as_frame(eval_set[0]), eval_set[1])
+        X, labels = as_frame(eval_set[0]), target_values(as_frame(eval_set[0]), eval_set[1])
         # A label that no fit row has cannot be predicted, so it says nothing about when to stop.
         known = np.isin(labels, self.classes_)
         if not known.any():
@@ -155,7 +142,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
 
     def _as_values(self, X: pd.DataFrame, y: Any) -> np.ndarray:
         try:
-            values = _as_target(X, y).astype(float)
+            values = target_values(X, y).astype(float)
         except ValueError as error:
             raise DataError(f"y must hold numbers for a regression ({error}).") from error
         if not np.isfinite(values).all():

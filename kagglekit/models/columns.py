@@ -103,8 +103,10 @@ class TabularColumns(TransformerMixin, BaseEstimator):
         self.kinds_: dict[str, str] = {}
         self.dropped_: dict[str, str] = {}
         self._learnt: list[_Column] = []
+        # A bootstrap draws rows several times: copies of a row must not make an id look like a column that repeats.
+        distinct = X[~X.index.duplicated()]
         for name in X.columns:
-            self._learn_column(X[name])
+            self._learn_column(distinct[name])
         self._names_out = _distinct([n for c in self._learnt for n in c.names])
         flags = [f for c in self._learnt for f in c.categorical]
         self.categorical_ = [n for n, f in zip(self._names_out, flags, strict=True) if f]

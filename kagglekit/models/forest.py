@@ -14,12 +14,13 @@ import pandas as pd
 from pydantic import PositiveInt
 
 from kagglekit.errors import ConfigError
+from kagglekit.models.bagging import OutOfBag
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
 
 __all__ = ["ExtraTreesClassifier", "ExtraTreesRegressor", "ForestClassifier", "ForestRegressor"]
 
 
-class Forest:
+class Forest(OutOfBag):
     """Settings and out-of-bag predictions, the same for all four.
 
     Parameters
@@ -43,11 +44,8 @@ class Forest:
     Attributes
     ----------
     forest_ : the fitted scikit-learn forest
-    oob_prediction_ : DataFrame of shape (n_samples, n_classes) or (n_samples, 1)
-        With `oob` only. Indexed like X; one column for each of `classes_`, or "value". Each row is the mean of the
-        trees that did not draw it; NaN for the rows in `never_oob_`.
-    never_oob_ : Index
-        Rows that every tree has drawn. Some are to be expected with fewer than about 20 trees.
+    oob_prediction_, oob_counts_, never_oob_
+        With `oob` only: see `OutOfBag`. Rows that every tree has drawn are to be expected with fewer than about 20.
 
     Notes
     -----
@@ -99,27 +97,22 @@ class Forest:
         # Threads add up the trees in whatever order they end, which changes the last digits from call to call.
         return forest.set_params(n_jobs=1)
 
-    def _keep_oob(self, prepared: pd.DataFrame, columns: list[Any]) -> None:
-        """Average, for each row, the trees that did not draw it."""
+    def _learn_oob(self, prepared: pd.DataFrame, columns: list[Any]) -> None:
+        """Add up, for each row, the trees that did not draw it: tree by tree, as a thousand of them fill the memory."""
         values = prepared.to_numpy(np.float32)
-        total, count = np.zeros((len(values), len(columns))), np.zeros(len(values))
+        total, counts = np.zeros((len(values), len(columns))), np.zeros(len(values), dtype=np.int64)
         for tree, drawn in zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True):
             out = np.ones(len(values), dtype=bool)
             out[drawn] = False
             if out.any():
                 grown = tree.predict_proba if hasattr(tree, "predict_proba") else tree.predict
                 total[out] += grown(values[out]).reshape(-1, len(columns))
-                count += out
-        mean = np.divide(total, count[:, None], out=np.full_like(total, np.nan), where=count[:, None] > 0)
-        self._store_oob(pd.DataFrame(mean, index=prepared.index, columns=columns), count == 0)
-
-    def _store_oob(self, oob: pd.DataFrame, never: np.ndarray) -> None:
-        self.oob_prediction_ = oob
-        self.never_oob_ = oob.index[never]
+                counts += out
+        self._keep_oob(total, counts, prepared.index, columns)
         if len(self.never_oob_):
             warnings.warn(
-                f"{len(self.never_oob_)} of {len(oob)} rows were drawn by every one of {self.n_estimators} trees and "
-                "have no out-of-bag prediction; raise n_estimators or lower max_samples.",
+                f"{len(self.never_oob_)} of {len(prepared)} rows were drawn by every one of {self.n_estimators} trees "
+                "and have no out-of-bag prediction; raise n_estimators or lower max_samples.",
                 stacklevel=4,
             )
 
@@ -132,7 +125,7 @@ class ForestClassifier(Forest, TabularClassifier):
     def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
         self.forest_ = self._grow(prepared, numbers)
         if self.oob:
-            self._keep_oob(prepared, list(self.classes_))
+            self._learn_oob(prepared, list(self.classes_))
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.forest_.predict_proba(prepared.to_numpy(np.float32)))
@@ -152,7 +145,7 @@ class ForestRegressor(Forest, TabularRegressor):
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
         self.forest_ = self._grow(prepared, values)
         if self.oob:
-            self._keep_oob(prepared, ["value"])
+            self._learn_oob(prepared, ["value"])
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.forest_.predict(prepared.to_numpy(np.float32)))

@@ -9,27 +9,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Literal
 
 from kagglekit.errors import ConfigError, nearest
+from kagglekit.signatures import Parameter, signature_parameters, typed
 
 __all__ = ["BASELINES", "MODELS", "Parameter", "build", "check", "model_names", "parameters"]
 
 _Kind = Literal["classification", "regression"]
 _SEEDS = ("random_state", "seed")
-_WORDS: Mapping[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    NoneType: "left out",
-}
 
 MODELS: Mapping[str, Mapping[str, str]] = {
     "majority": {"classification": "kagglekit.models.baseline:Majority"},
@@ -65,14 +54,6 @@ BASELINES = ("majority", "mean", "oner")
 """Models to be beaten: they stand in every table and are no members of an ensemble of "all"."""
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One setting of a model."""
-
-    default: Any
-    annotation: Any
-
-
 def model_names(task: str | None = None) -> list[str]:
     """The models offered by name, for one task or for any."""
     return [name for name, paths in MODELS.items() if task is None or _kind(task) in paths]
@@ -93,12 +74,7 @@ def parameters(model: str, task: str) -> dict[str, Parameter]:
     ConfigError
         There is no such model, or not for this task.
     """
-    signature = inspect.signature(_load(model, task), eval_str=not _is_path(model))
-    return {
-        name: Parameter(p.default, Any if p.annotation is p.empty or _is_path(model) else p.annotation)
-        for name, p in signature.parameters.items()
-        if name not in _SEEDS and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    }
+    return signature_parameters(_load(model, task), without=_SEEDS, annotated=not _is_path(model))
 
 
 def check(model: str, params: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -113,7 +89,7 @@ def check(model: str, params: Mapping[str, Any], task: str) -> dict[str, Any]:
     for name in params:
         if name not in known:
             raise ConfigError(f"Model '{model}' has no setting '{name}'.", hint=_hint(name, known))
-    return {name: _typed(model, name, value, known[name].annotation) for name, value in params.items()}
+    return {name: typed(f"model '{model}'", name, value, known[name].annotation) for name, value in params.items()}
 
 
 def build(model: str, params: Mapping[str, Any], *, task: str, seed: int) -> Any:
@@ -172,28 +148,3 @@ def _hint(name: str, known: Iterable[str]) -> str:
     if name in _SEEDS:
         return "Runs get their seed from the pipeline's own 'seed'."
     return nearest(name, known)
-
-
-def _typed(model: str, name: str, value: Any, annotation: Any) -> Any:
-    if annotation is Any:
-        return value
-    try:
-        # Strict, so that "3" is no number; by way of JSON, so that a TOML array fits a tuple.
-        return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
-    except (ValidationError, TypeError) as error:
-        raise ConfigError(
-            f"Setting '{name}' of model '{model}' must be {_readable(annotation)}; got {value!r}.",
-            hint="Mend it in the pipeline file; without it the model takes its default.",
-        ) from error
-
-
-def _readable(annotation: Any) -> str:
-    """An annotation in words: `PositiveInt | None` is "a whole number above 0 or none"."""
-    if get_origin(annotation) is Annotated:
-        base, *rules = get_args(annotation)
-        return f"{_readable(base)} above {rules[0].gt}" if hasattr(rules[0], "gt") else _readable(base)
-    if get_origin(annotation) is Literal:
-        return " or ".join(repr(v) for v in get_args(annotation))
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(_readable(a) for a in get_args(annotation))
-    return _WORDS.get(annotation, inspect.formatannotation(annotation).replace("typing.", ""))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.models import registry
+from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 
 N_ROWS = 90
 
@@ -37,6 +38,8 @@ class Case:
         A column that must be there at predict.
     rtol : float
         How much predictions may differ in a batch of another make-up.
+    bags : int
+        Bags of the model; 0 for the model alone.
     """
 
     model: str
@@ -46,12 +49,17 @@ class Case:
     target: Callable[[pd.DataFrame, str], pd.Series] = lambda X, task: mixed_target(X, task)
     needed: str = "size"
     rtol: float = 1e-9
+    bags: int = 0
 
     def __str__(self) -> str:
-        return f"{self.model}-{self.task}"
+        return f"{'bagged-' * bool(self.bags)}{self.model}-{self.task}"
 
     def make(self, seed: int = 0) -> Any:
-        return registry.build(self.model, self.params, task=self.task, seed=seed)
+        model = registry.build(self.model, self.params, task=self.task, seed=seed)
+        if not self.bags:
+            return model
+        bagged = BaggedClassifier if self.task == "classification" else BaggedRegressor
+        return bagged(model, n_estimators=self.bags, random_state=seed)
 
     def rows(self, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
         X = self.table(seed)
@@ -111,4 +119,6 @@ CASES: list[Case] = [
     Case("sklearn.neighbors.KNeighborsClassifier", "classification"),
     Case("sklearn.svm.SVC", "classification"),
     Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}),
+    Case("lightgbm", "classification", {"n_estimators": 10}, bags=2),
+    Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}, bags=2),
 ]

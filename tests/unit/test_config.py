@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from kagglekit.blend import methods
 from kagglekit.config import Pipeline, load_pipeline
 from kagglekit.errors import ConfigError, UsageError
 from kagglekit.models import registry
@@ -40,6 +41,17 @@ def test_a_child_inherits_and_its_change_is_visible(tmp_path):
     assert child.why == "more trees"
 
 
+def test_bags_are_inherited_and_wrap_any_model(tmp_path):
+    text = (
+        BASE.replace("n_estimators = 50", "bags = 10")
+        + '[experiments.c]\nwhy = "x"\nbased_on = "a"\nmodel = "linear"\n'
+    )
+    pipeline = load(tmp_path, text)
+    assert [pipeline.experiment(name).bags for name in "abc"] == [10, 10, 10]
+    assert pipeline.experiment("c").settings["bags"] == 10
+    assert pipeline.experiment("c").params == {}
+
+
 def test_a_hypothesis_is_not_inherited(tmp_path):
     with pytest.raises(ConfigError, match=r"\[experiments.c\]: the key 'why' is missing"):
         load(tmp_path, BASE + '[experiments.c]\nbased_on = "a"\n')
@@ -75,6 +87,8 @@ def test_another_model_takes_no_parameters_from_its_parent(tmp_path):
         (BASE.replace('"accuracy"', '"rmse"'), "scores numbers, but the task is 'classification'"),
         (BASE.split("[experiments")[0].replace("[comp", "experiments = 3\n[comp"), "experiments must be tables"),
         (BASE.replace("n_estimators = 50", "columns = []"), r"\[experiments.a\]: columns = \[\]"),
+        (BASE.replace("n_estimators = 50", "bags = -1"), r"\[experiments.a\]: bags = -1"),
+        (BASE.replace("n_estimators = 50", "bag = 10"), r"Did you mean 'bags'\?"),
         (BASE.replace('id = "id"', "id = 3"), r"\[competition\]: id = 3"),
     ],
 )
@@ -113,3 +127,38 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
 )
 def test_the_form_follows_the_metric(tmp_path, metric, form):
     assert load(tmp_path, BASE.replace('"accuracy"', f'"{metric}"')).form == form
+
+
+def load_blends(tmp_path: Path, ensembles: str):
+    path = tmp_path / "pipeline.toml"
+    path.write_text(BASE + ensembles, encoding="utf-8")
+    return load_pipeline(path, check_params=registry.check, check_method=methods.check).ensembles
+
+
+def test_an_ensemble_has_its_methods_own_settings_and_may_stand_on_another(tmp_path):
+    found = load_blends(
+        tmp_path,
+        '[ensembles.one]\nmethod = "greedy"\nn_steps = 9\n[ensembles.two]\nmembers = ["one", "a"]\nmethod = "mean"\n',
+    )
+    assert found["one"].params == {"n_steps": 9}
+    assert found["two"].members == ["one", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('method = "gredy"', r"\[ensembles.e\]: Blend method 'gredy' is unknown. Did you mean 'greedy'"),
+        ("n_step = 3", r"Method 'greedy' has no setting 'n_step'. Did you mean 'n_steps'"),
+        ("mixed_fold = true", r"no setting 'mixed_fold'. Did you mean 'mixed_folds'"),
+        ("n_steps = 2.5", "'n_steps' of method 'greedy' must be a whole number; got 2.5"),
+        ('members = ["e"]', "members go in a circle: e -> e"),
+        ('members = ["f"]\n[ensembles.f]\nmembers = ["a", "e"]', "members go in a circle: e -> f -> e"),
+        ('members = "some"', "members = 'some'"),
+        ("members = []", r"members = \[\]"),
+    ],
+)
+def test_a_mistake_in_an_ensemble_is_refused_with_the_nearest_name(tmp_path, text, says):
+    method = "" if "method" in text else 'method = "greedy"\n'
+    with pytest.raises(ConfigError, match=says) as error:
+        load_blends(tmp_path, f"[ensembles.e]\n{method}{text}\n")
+    assert "\n" not in str(error.value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from kagglekit.board import Row, change_words
-from kagglekit.console import outcome
+from kagglekit.console import blend, outcome
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.flow import Outcome
 from kagglekit.submit import Submitted
@@ -83,3 +84,44 @@ def test_a_dry_run_says_so():
 def test_another_model_is_one_change():
     assert change_words({"model": ("forest", "lightgbm"), "n_estimators": (100, None)}) == "model forest -> lightgbm"
     assert change_words({"size": (None, 192)}) == "size default -> 192"
+
+
+def combined(**facts) -> Run:
+    """A blend's run with everything that `ensemble` keeps of it."""
+    study = {
+        "reason": "auto chose greedy: accuracy moves by whole rows.",
+        "warning": "few rows",
+        "interval": [0.8, 0.9],
+        "trajectory": [
+            {"member": "crop", "fit_score": 0.86, "honest_score": 0.85, "honest_low": 0.84},
+            {"member": "squish", "fit_score": 0.88, "honest_score": None, "honest_low": None},
+        ],
+        "members": [
+            {"member": "crop", "alone": 0.8, "loss": -0.001, "alike": 0.5},
+            {"member": "squish", "alone": 0.84, "loss": 0.02, "alike": 0.5},
+        ],
+        "correlation": {"crop": {"crop": 1.0, "squish": 0.5}, "squish": {"crop": 0.5, "squish": 1.0}},
+        "rows": 100,
+        "left_out": "r7, r9",
+    }
+    settings = {"model": "ensemble", "method": "auto", "members": ["crop-1", "squish-1"]}
+    return replace(result().run, settings=settings, study=study, unscored=2, **facts)
+
+
+def test_a_blend_tells_what_each_member_adds_and_both_scores():
+    assert blend(combined()) + "\n" == (GOLDEN.parent / "blend.txt").read_text(encoding="utf-8")
+
+
+def test_a_blend_without_weights_or_steps_says_less():
+    run = combined(weights={})
+    text = blend(replace(run, study={**run.study, "trajectory": [], "warning": "", "reason": ""}, unscored=0))
+    assert "step" not in text
+    assert "Note" not in text
+    assert "took no part" not in text
+    assert text.splitlines()[0] == "blend (auto): 2 members, 100 rows, blend-fedcba98"
+
+
+def test_many_steps_are_cut_short():
+    run = combined()
+    steps = run.study["trajectory"] * 10
+    assert blend(replace(run, study={**run.study, "trajectory": steps})).count("squish  ") < 15

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
 
 from kagglekit.config import EnsembleTable, load_pipeline
+from kagglekit.contracts import Predictions
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, UsageError
 from kagglekit.models import registry
@@ -77,3 +79,44 @@ def test_members_of_other_folds_are_refused_unless_out_of_bag(world, tmp_path):
     with pytest.raises(ConfigError, match="validated on other folds"):
         ensemble("e", EnsembleTable(), {"forest": others["forest"]}, prepared, store)
     assert ensemble("e", EnsembleTable(method="mean"), {"oob": others["forest-oob"]}, prepared, store).score > 0.5
+    asked = EnsembleTable(method="mean", mixed_folds=True)
+    assert ensemble("e", asked, {"forest": others["forest"]}, prepared, store).score > 0.5
+
+
+def test_a_blend_tells_what_each_member_adds_and_where_its_score_would_lie(world):
+    prepared, store, runs = world
+    run = ensemble("told", EnsembleTable(method="greedy", params={"n_steps": 5}), runs, prepared, store)
+    study = store.load(run.id).study
+    assert study["interval"][0] < run.score < study["interval"][1]
+    assert [m["member"] for m in study["members"]] == sorted(runs)
+    assert all(-1 <= m["alike"] <= 1 for m in study["members"])
+    assert len(study["trajectory"]) == 5
+    assert study["correlation"]["forest"]["forest"] == 1
+    assert study["rows"] == len(prepared.folds.scored_ids)
+
+
+def test_rows_that_a_member_lacks_are_left_out_and_told(world):
+    prepared, store, runs = world
+    lost = runs["forest-oob"].oof.ids[:2]
+    fewer = replace(runs["forest-oob"], oof=Predictions(runs["forest-oob"].oof.frame.drop(lost)), key="fewer")
+    run = ensemble("fewer", EnsembleTable(method="mean"), {**runs, "forest-oob": fewer}, prepared, store)
+    assert run.unscored == 2
+    assert set(prepared.folds.scored_ids) - set(run.oof.ids) == set(lost)
+    assert all(str(i) in run.study["left_out"] for i in lost)
+    assert len(run.test.ids) == len(prepared.test)
+
+
+def test_an_ensemble_can_be_a_member(world):
+    prepared, store, runs = world
+    first = ensemble("first", EnsembleTable(method="mean"), members_of(EnsembleTable(), runs), prepared, store)
+    table = EnsembleTable(method="mean", members=["first", "larger"])
+    second = ensemble("second", table, members_of(table, runs | {"first": first}), prepared, store)
+    assert second.weights == {"first": 0.5, "larger": 0.5}
+
+
+def test_a_stack_is_made_of_named_estimators(world):
+    prepared, store, runs = world
+    table = EnsembleTable(method="stack", params={"estimator": "sklearn.naive_bayes.GaussianNB"})
+    run = ensemble("stack", table, members_of(table, runs), prepared, store)
+    assert run.weights == {}
+    assert run.score > 0.5

@@ -36,5 +36,11 @@ def test_more_pixels_epochs_and_rows_take_longer():
     assert rough_seconds("timm", {"size": 128, "epochs": 3}, 1000) > small
 
 
+def test_each_bag_is_a_fit():
+    alone = rough_seconds("forest", {}, 1000)
+    assert rough_seconds("forest", {}, 1000, bags=0) == alone
+    assert rough_seconds("forest", {}, 1000, bags=10) == pytest.approx(10 * alone)
+
+
 def test_clock():
     assert [clock(0), clock(59.6), clock(75), clock(3600)] == ["0:00", "1:00", "1:15", "60:00"]

@@ -54,6 +54,8 @@ def test_rows_that_every_tree_drew_are_said_and_left_empty() -> None:
     assert 0 < len(model.never_oob_) < len(X)
     empty = model.oob_prediction_.isna().any(axis=1)
     assert set(X.index[empty]) == set(model.never_oob_)
+    drawn = [set(range(len(X))) - set(rows) for rows in model.forest_.estimators_samples_]
+    assert list(model.oob_counts_) == [sum(i in out for out in drawn) for i in range(len(X))]
 
 
 def test_without_oob_nothing_is_kept_and_extra_trees_see_all_rows() -> None:

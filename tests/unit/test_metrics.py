@@ -16,24 +16,37 @@ from kagglekit.metrics import METRICS, describe, get_metric, label_codes, neares
 
 CLASSES = {"text": ("ant", "bee", "cat"), "numbers": (0, 1, 2)}
 REFERENCES = {
-    "accuracy": lambda y, P, L: sk.accuracy_score(y, L),
-    "log_loss": lambda y, P, L: sk.log_loss(y, P),
-    "roc_auc": lambda y, P, L: sk.roc_auc_score(y, P, multi_class="ovr"),
-    "f1_macro": lambda y, P, L: sk.f1_score(y, L, average="macro"),
-    "qwk": lambda y, P, L: sk.cohen_kappa_score(y, L, weights="quadratic"),
-    "mcc": lambda y, P, L: sk.matthews_corrcoef(y, L),
-    "map@2": lambda y, P, L: np.mean(
-        [{0: 1, 1: 0.5}.get(list(np.argsort(-row, kind="stable")).index(t), 0) for t, row in zip(y, P, strict=True)]
+    "accuracy": lambda y, P, L, w: sk.accuracy_score(y, L, sample_weight=w),
+    "log_loss": lambda y, P, L, w: sk.log_loss(y, P, sample_weight=w),
+    "roc_auc": lambda y, P, L, w: sk.roc_auc_score(y, P, multi_class="ovr", sample_weight=w),
+    "f1_macro": lambda y, P, L, w: sk.f1_score(y, L, average="macro", sample_weight=w),
+    "qwk": lambda y, P, L, w: sk.cohen_kappa_score(y, L, weights="quadratic", sample_weight=w),
+    "mcc": lambda y, P, L, w: sk.matthews_corrcoef(y, L, sample_weight=w),
+    "map@2": lambda y, P, L, w: np.average(
+        [{0: 1, 1: 0.5}.get(list(np.argsort(-row, kind="stable")).index(t), 0) for t, row in zip(y, P, strict=True)],
+        weights=w,
     ),
 }
 VALUE_REFERENCES = {
-    "rmse": sk.root_mean_squared_error,
-    "rmsle": lambda y, p: sk.root_mean_squared_log_error(y, np.maximum(p, 0)),
-    "mae": sk.mean_absolute_error,
-    "r2": sk.r2_score,
-    "pearson": lambda y, p: sp.pearsonr(y, p).statistic,
-    "spearman": lambda y, p: sp.spearmanr(y, p).statistic,
+    "rmse": lambda y, p, w: sk.root_mean_squared_error(y, p, sample_weight=w),
+    "rmsle": lambda y, p, w: sk.root_mean_squared_log_error(y, np.maximum(p, 0), sample_weight=w),
+    "mae": lambda y, p, w: sk.mean_absolute_error(y, p, sample_weight=w),
+    "r2": lambda y, p, w: sk.r2_score(y, p, sample_weight=w),
+    "pearson": lambda y, p, w: sp.pearsonr(*repeated(w, y, p)).statistic,
+    "spearman": lambda y, p, w: sp.spearmanr(*repeated(w, y, p)).statistic,
 }
+weighted = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+
+
+def weights_for(y: pd.Series, seed: int) -> pd.Series:
+    """Quarters from 0 to 1, by id, in another order than y."""
+    weights = pd.Series(np.random.default_rng(seed).integers(0, 5, len(y)) / 4, index=y.index)
+    return shuffled(weights, seed)
+
+
+def repeated(weights: np.ndarray | None, *arrays: np.ndarray) -> list[np.ndarray]:
+    """For each quarter of a weight, its row once."""
+    return [a if weights is None else np.repeat(a, (4 * weights).astype(int), axis=0) for a in arrays]
 
 
 def of_values(values: list[float]) -> tuple[pd.Series, pd.DataFrame]:
@@ -43,26 +56,60 @@ def of_values(values: list[float]) -> tuple[pd.Series, pd.DataFrame]:
 
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("kind", CLASSES)
+@weighted
 @quick
 @given(seed=seeds)
-def test_class_metrics_equal_their_reference(name, kind, seed):
+def test_class_metrics_equal_their_reference(name, kind, weighted, seed):
     classes = CLASSES[kind]
     y = labels_for(make_ids(40), classes, seed)
     P = probabilities_for(y, classes, seed).round(1)
     P = P.div(P.sum(axis=1), axis=0)
     codes = np.array([classes.index(label) for label in y])
-    expected = REFERENCES[name](codes, P.to_numpy(), P.to_numpy().argmax(axis=1))
-    assert get_metric(name).score(y, P, classes) == pytest.approx(expected)
+    weights = weights_for(y, seed) if weighted else None
+    in_order = weights[y.index].to_numpy() if weighted else None
+    expected = REFERENCES[name](codes, P.to_numpy(), P.to_numpy().argmax(axis=1), in_order)
+    assert get_metric(name).score(y, P, classes, weights) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", VALUE_REFERENCES)
+@weighted
 @quick
 @given(seed=seeds)
-def test_value_metrics_equal_their_reference(name, seed):
+def test_value_metrics_equal_their_reference(name, weighted, seed):
     y = pd.Series(np.random.default_rng(seed).integers(0, 9, 30), index=make_ids(30))
     frame = values_for(y, seed)
-    expected = VALUE_REFERENCES[name](y.to_numpy(), frame["target"].to_numpy())
-    assert get_metric(name).score(y, frame, ()) == pytest.approx(expected)
+    weights = weights_for(y, seed) if weighted else None
+    in_order = weights[y.index].to_numpy() if weighted else None
+    expected = VALUE_REFERENCES[name](y.to_numpy(), frame["target"].to_numpy(), in_order)
+    assert get_metric(name).score(y, frame, (), weights) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (0, 1, 2)], ids=["two classes", "three classes"])
+@pytest.mark.parametrize("name", METRICS)
+@quick
+@given(seed=seeds, factor=st.sampled_from([4, 1, 1 / 3, 1e-6]))
+def test_whole_weights_repeat_rows_and_a_common_factor_changes_nothing(name, classes, seed, factor):
+    metric = get_metric(name)
+    y = labels_for(make_ids(30), classes, seed)
+    frame = (values_for(y, seed) if metric.needs == "values" else probabilities_for(y, classes, seed)).round(1)
+    weights = weights_for(y, seed)[y.index].to_numpy()
+    truth, predicted = metric.truth(y, classes), metric.predicted(frame.to_numpy(), classes)
+    expected = metric.function(*repeated(weights, truth, predicted))
+    assert metric.function(truth, predicted, factor * weights) == pytest.approx(expected)
+    whole = (4 * weights).astype(int)
+    assert metric.function(truth, predicted, whole) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_scorer_takes_weights_in_the_order_of_y_or_by_id(name):
+    metric, classes = get_metric(name), (0, 1, 2)
+    y = labels_for(make_ids(30), classes, 5)
+    frame = values_for(y, 5) if metric.needs == "values" else probabilities_for(y, classes, 5)
+    weights = weights_for(y, 5)
+    expected = metric.score(y, frame, classes, weights)
+    assert expected != pytest.approx(metric.score(y, frame, classes))
+    assert metric.scorer(y, classes, weights)(frame.to_numpy()) == expected
+    assert metric.scorer(y, classes, weights[y.index].to_numpy())(frame.to_numpy()) == expected
 
 
 @pytest.mark.parametrize("classes", [(0, 1), ("no", "yes"), (False, True)])
@@ -72,6 +119,12 @@ def test_binary_metrics_take_the_second_class_as_positive(classes):
     positive, guess = (y == classes[1]).astype(int), (P.iloc[:, 1] > P.iloc[:, 0]).astype(int)
     assert get_metric("roc_auc").score(y, P, classes) == pytest.approx(sk.roc_auc_score(positive, P.iloc[:, 1]))
     assert get_metric("f1").score(y, P, classes) == pytest.approx(sk.f1_score(positive, guess))
+    weights = weights_for(y, 5)
+    w = weights[y.index]
+    expected = sk.roc_auc_score(positive, P.iloc[:, 1], sample_weight=w)
+    assert get_metric("roc_auc").score(y, P, classes, weights) == pytest.approx(expected)
+    expected = sk.f1_score(positive, guess, sample_weight=w)
+    assert get_metric("f1").score(y, P, classes, weights) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -118,6 +171,14 @@ def test_a_class_that_y_lacks_is_no_trouble(name):
     assert np.isfinite(get_metric(name).score(y, frame, (0, 1, 2)))
 
 
+@pytest.mark.parametrize("name", ["f1_macro", "mcc", "roc_auc"])
+def test_a_class_whose_rows_have_no_weight_is_one_that_y_lacks(name):
+    y = labels_for(make_ids(30), (0, 1, 2), 0)
+    frame = probabilities_for(y, (0, 1, 2), 0)
+    expected = get_metric(name).score(y[y != 1], frame[y != 1], (0, 1, 2))
+    assert get_metric(name).score(y, frame, (0, 1, 2), (y != 1) * 0.7) == pytest.approx(expected)
+
+
 def test_log_loss_rescales_rows_and_clips():
     y = pd.Series(["a", "b"], index=["r", "s"])
     frame = pd.DataFrame({"a": [2.0, 1.0], "b": [6.0, 0.0]}, index=["r", "s"])
@@ -140,10 +201,30 @@ def test_a_constant_has_no_correlation(name):
     assert get_metric(name).score(y * 0, frame, ()) == 0.0
 
 
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_a_row_of_no_weight_does_not_make_a_constant_vary(name):
+    y, frame = of_values([0.1, 0.1, 0.1, 7.0])
+    weights = pd.Series([0.1, 0.7, 1 / 3, 0.0], index=y.index)
+    assert get_metric(name).score(y, frame, (), weights) == 0.0
+
+
+@quick
+@given(seed=seeds)
+def test_fractions_as_weights_leave_best_and_constant_scores_exact(seed):
+    y = labels_for(make_ids(50), (0, 1), seed)
+    weights = pd.Series(np.random.default_rng(seed).random(50), index=y.index)
+    perfect = pd.DataFrame({"0": 1.0 - y, "1": y * 1.0})
+    for name in ("accuracy", "roc_auc", "f1", "f1_macro", "qwk", "map@2"):
+        assert get_metric(name).score(y, perfect, (0, 1), weights) == 1.0
+    assert get_metric("mcc").score(y, perfect * 0 + [0.2, 0.8], (0, 1), weights) == 0.0
+
+
 def test_r2_of_a_constant_y():
     y, frame = of_values([2.0, 2.0])
     assert get_metric("r2").score(y, frame, ()) == 1.0
     assert get_metric("r2").score(y, frame + 1, ()) == 0.0
+    rounding = pd.Series([0.1, 0.1, 0.1])
+    assert get_metric("r2").score(rounding, rounding.to_frame() + 1, ()) == 0.0
 
 
 def test_constant_labels_are_chance_for_mcc_and_agreement_for_qwk():
@@ -157,6 +238,9 @@ def test_roc_auc_of_one_class_says_so():
     frame = pd.DataFrame({"0": [0.2, 0.3], "1": [0.8, 0.7]}, index=y.index)
     with pytest.raises(DataError, match="two classes in y, got one class in 2 row"):
         get_metric("roc_auc").score(y, frame, (0, 1))
+    y["s"] = 0
+    with pytest.raises(DataError, match=r"two classes in y, got one class in 1 row.* of weight above 0"):
+        get_metric("roc_auc").score(y, frame, (0, 1), pd.Series([1.0, 0.0], index=y.index))
 
 
 def test_qwk_rounds_a_column_of_values_to_the_nearest_class():
@@ -258,3 +342,23 @@ def test_bad_input_gets_one_clear_line(name, y, frame, error, says):
 def test_class_metrics_need_classes():
     with pytest.raises(DataError, match="needs the classes of y"):
         get_metric("accuracy").truth(Y, ())
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        (pd.Series([1.0, -1.0, -2.0], index=Y.index), "at least 0; 2 row"),
+        (pd.Series([1.0, np.nan, np.inf], index=Y.index), "finite numbers; 2 row"),
+        (pd.Series([0, 0, 0], index=Y.index), "above 0 for a row at least"),
+        (pd.Series(["a", "b", "c"], index=Y.index), "sample weights must hold numbers"),
+        (pd.Series([1.0, 2.0], index=["r", "s"]), "Sample weights must hold the ids of y; 1 missing: t"),
+        (pd.Series([1.0] * 4, index=list("rstt")), "sample weights must hold each id once; repeated: t"),
+        (np.ones(2), r"one number for each of the 3 row.*got \(2,\)"),
+        (np.ones((3, 1)), r"got \(3, 1\)"),
+    ],
+)
+def test_wrong_weights_get_one_clear_line(weights, says):
+    with pytest.raises(DataError, match=says) as caught:
+        get_metric("accuracy").scorer(Y, (0, 1), weights)
+    assert "\n" not in str(caught.value)
+    assert not isinstance(caught.value, PredictionsError)

@@ -9,8 +9,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from kagglekit.errors import ConfigError
-from kagglekit.models import registry
 from kagglekit.models.registry import MODELS, build, check, model_names, parameters
+from kagglekit.signatures import typed
 
 
 class Vague(ClassifierMixin, BaseEstimator):
@@ -80,7 +80,7 @@ def test_a_wrong_word_is_refused_in_one_clear_line(model: str, params: dict[str,
 
 def test_whole_numbers_stand_for_floats_and_arrays_for_tuples() -> None:
     assert check("lightgbm", {"lambda_l2": 2}, "regression") == {"lambda_l2": 2.0}
-    assert registry._typed("m", "betas", [0.9, 0.99], tuple[float, float]) == (0.9, 0.99)
+    assert typed("model 'm'", "betas", [0.9, 0.99], tuple[float, float]) == (0.9, 0.99)
 
 
 def test_importing_the_registry_imports_nothing_heavy() -> None:

@@ -1,15 +1,22 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
+from vision_cases import picture_table, picture_target
 
-from kagglekit.config import Pipeline, load_pipeline
+from kagglekit.board import board
+from kagglekit.config import Experiment, Pipeline, load_pipeline
+from kagglekit.console import RichProgress
+from kagglekit.contracts import Competition
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError
+from kagglekit.folds import make_folds
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
+from kagglekit.progress import Silent
 from kagglekit.store import FoldResult, Store
 from kagglekit.train import fold_names, run_id, train
 
@@ -106,20 +113,150 @@ def test_out_of_bag_predictions_cover_all_rows_in_one_fit(tmp_path):
     assert run.score > 0.6
 
 
-def test_out_of_bag_is_refused_for_groups_for_few_trees_and_for_models_without_bags(tmp_path):
-    grouped = PIPELINE.replace('target = "colour"', 'target = "colour"\ngroup = "field"').replace("stratified", "group")
+GROUPED = PIPELINE.replace('target = "colour"', 'target = "colour"\ngroup = "field"').replace("stratified", "group")
+DATED = PIPELINE.replace('target = "colour"', 'target = "colour"\ntime = "day"').replace("stratified", "time")
+
+
+def grouped_frames():
     frames = tables()
     frames[0]["field"] = [f"field {i % 9}" for i in range(len(frames[0]))]
-    for name, text, says in (
-        ("a", grouped, "share groups"),
-        ("b", PIPELINE.replace("n_estimators = 60", "n_estimators = 2"), "in every bag"),
-    ):
-        prepared, pipeline, store = start(tmp_path / name, text, frames)
-        with pytest.raises((ConfigError, DataError), match=says):
-            train(prepared, pipeline.experiment("forest-oob"), store)
-    prepared, pipeline, store = start(tmp_path / "c", experiment("majority", 'validation = "oob"'))
-    with pytest.raises(ConfigError, match="no out-of-bag"):
+    return frames
+
+
+def dated_frames():
+    train_frame, test, sample = tables()
+    when = pd.date_range("2026-01-01", periods=len(train_frame) + len(test), freq="D").strftime("%Y-%m-%d")
+    return train_frame.assign(day=when[: len(train_frame)]), test.assign(day=when[len(train_frame) :]), sample
+
+
+def bagged(model: str, extra: str = "", base: str = PIPELINE, validation: str = "oob") -> str:
+    return f'{base}\n[experiments.it]\nwhy = "x"\nmodel = "{model}"\nvalidation = "{validation}"\n{extra}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "frames", "says"),
+    [
+        (bagged("forest", base=GROUPED), grouped_frames, "share groups .* bags = 20, which draws whole groups"),
+        (bagged("forest", "n_estimators = 1"), tables, "in every bag .* n_estimators = 100"),
+        (bagged("linear", "bags = 1"), tables, r"5\d of 90 rows are in every bag .* bags = 20"),
+        (bagged("majority"), tables, "no out-of-bag .* bags = 20"),
+        (bagged("linear", "bags = 5", base=DATED), dated_frames, "fitted on later rows"),
+        (bagged("forest", base=DATED), dated_frames, "fitted on later rows"),
+    ],
+)
+def test_out_of_bag_is_refused_where_it_would_flatter_or_cannot_be_had(tmp_path, text, frames, says):
+    prepared, pipeline, store = start(tmp_path, text, frames())
+    with pytest.raises((ConfigError, DataError), match=says) as error:
         train(prepared, pipeline.experiment("it"), store)
+    assert "\n" not in str(error.value)
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize(("model", "extra"), [("lightgbm", "n_jobs = 1\nbags = 4"), ("forest", "n_estimators = 3")])
+def test_rows_in_every_bag_are_said_counted_and_left_out_of_the_score(tmp_path, model, extra):
+    prepared, pipeline, store = start(tmp_path, bagged(model, extra))
+    told = Told()
+    train(prepared, pipeline.experiment("it"), store, progress=told)
+    run = store.load(run_id(prepared, pipeline.experiment("it")))
+    never = prepared.folds.ids.difference(run.oof.ids)
+    assert run.kind == "oob"
+    assert 0 < run.unscored == len(never) < 45
+    assert len(told.lines) == 1
+    assert f"{len(never)} of 90 rows are in every bag" in told.lines[0]
+    folds = prepared.folds.assignment["repeat_0"].loc[run.oof.ids]
+    right = run.oof.frame.idxmax(axis=1) == prepared.y.loc[run.oof.ids]
+    np.testing.assert_allclose(run.scores, right.groupby(folds).mean())
+    other = train(prepared, pipeline.experiment("forest"), store)
+    rows = board(prepared, pipeline, {"forest": other, "it": replace(run, parent="forest")})
+    assert next(r for r in rows if r.name == "it").verdict in ("better", "worse", "no difference")
+
+
+def test_bags_of_any_model_predict_out_of_bag_and_by_folds(tmp_path):
+    base = PIPELINE.replace('"accuracy"', '"log_loss"')
+    text = bagged("sklearn.tree.DecisionTreeClassifier", "bags = 12", base=base) + (
+        '[experiments.folds]\nwhy = "x"\nbased_on = "it"\nvalidation = "folds"\n'
+        '[experiments.tree]\nwhy = "x"\nbased_on = "it"\nbags = 0\nvalidation = "folds"\n'
+    )
+    prepared, pipeline, store = start(tmp_path, text)
+    runs = {name: train(prepared, pipeline.experiment(name), store) for name in ("it", "folds", "tree")}
+    assert [r.kind for r in runs.values()] == ["oob", "oof", "oof"]
+    assert max(runs["it"].score, runs["folds"].score) < runs["tree"].score / 2
+    assert runs["folds"].test.frame.nunique().min() > runs["tree"].test.frame.nunique().max(), "36 trees, not 3"
+    assert runs["folds"].unscored == 0
+
+
+@pytest.mark.parametrize("validation", ["oob", "folds"])
+@pytest.mark.parametrize("model", ["sklearn.neighbors.KNeighborsClassifier", "lightgbm"])
+def test_bags_on_random_labels_score_like_chance(tmp_path, model, validation):
+    train_frame, test, sample = tables(n_train=300)
+    train_frame["colour"] = np.random.default_rng(5).permutation(train_frame["colour"].to_numpy())
+    extra = "n_jobs = 1" if model == "lightgbm" else "n_neighbors = 1"
+    text = bagged(model, f"{extra}\nbags = 8", validation=validation)
+    prepared, pipeline, store = start(tmp_path, text, (train_frame, test, sample))
+    run = train(prepared, pipeline.experiment("it"), store)
+    assert run.score < prepared.y.value_counts(normalize=True).max() + 0.1
+
+
+def test_out_of_bag_on_groups_draws_whole_groups(tmp_path):
+    """Labels that only the group tells: a neighbour from the same group would know them."""
+    frames = grouped_frames()
+    colour = np.random.default_rng(1).choice(["blue", "red", "white"], 30)
+    frames[0]["field"] = [f"field {i % 30}" for i in range(90)]
+    frames[0]["petal"] = [i % 30 + i / 1000 for i in range(90)]
+    frames[0]["colour"] = [colour[i * 7 % 30] for i in range(90)]
+    text = bagged("sklearn.neighbors.KNeighborsClassifier", "n_neighbors = 1\nbags = 15", base=GROUPED)
+    prepared, pipeline, store = start(tmp_path / "groups", text, frames)
+    grouped = train(prepared, pipeline.experiment("it"), store)
+    loose = text.replace('group = "field"\n', "").replace('scheme = "group"', 'scheme = "kfold"')
+    prepared, pipeline, store = start(tmp_path / "rows", loose, frames)
+    assert grouped.score < train(prepared, pipeline.experiment("it"), store).score - 0.2
+
+
+def test_bags_change_the_id_and_their_absence_keeps_it(tmp_path):
+    prepared, pipeline, _ = start(tmp_path)
+    plain = pipeline.experiment("forest")
+    ids = {run_id(prepared, replace(plain, bags=bags)) for bags in (0, 5, 6)}
+    assert len(ids) == 3
+    assert run_id(prepared, plain) in ids
+    assert "bags" not in plain.settings
+    assert replace(plain, bags=5).changes(plain) == {"bags": (None, 5)}
+
+
+def test_bags_of_an_image_model_share_the_cache_and_the_bar(tmp_path):
+    X = picture_table(0)
+    y, settings = (
+        picture_target(X, "classification"),
+        {"arch": "test_resnet", "weights": "random", "size": 32, "C": 0.01},
+    )
+    facts = Competition("s", "image-classification", "log_loss", "id", "label", ("blast", "normal", "tungro"))
+    folds = make_folds(X.index, scheme="kfold", n=3, seed=0)
+    test = X.iloc[:9].set_axis([f"t{i}" for i in range(9)])
+    prepared = Prepared(facts, X.assign(label=y), test, pd.DataFrame(), folds, "data", tmp_path / "cache")
+    wanted = Experiment("it", "x", "timm-features", settings, validation="oob", bags=3)
+    run = train(prepared, wanted, Store(tmp_path / "runs"), progress=RichProgress())
+    assert run.score < 0.7 * np.log(3)
+    assert run.unscored == len(X) - len(run.oof.ids)
+    assert len(list((tmp_path / "cache").glob("features-*"))) == 3, "random weights: each bag's network is its own"
+
+
+def test_bagged_values_are_in_the_targets_own_unit(tmp_path):
+    train_frame, test, sample = tables()
+    train_frame["colour"] = np.exp(train_frame["petal"].fillna(0))
+    text = PIPELINE.replace('"classification"', '"regression"').replace('"accuracy"', '"rmsle"')
+    text = bagged("linear", 'bags = 8\ntarget_transform = "log1p"', base=text.replace('"majority"', '"mean"'))
+    prepared, pipeline, store = start(tmp_path, text, (train_frame, test, sample.assign(colour=1.0)))
+    run = train(prepared, pipeline.experiment("it"), store)
+    assert run.oof.columns == run.test.columns == ("colour",)
+    assert run.score < 0.3
+    assert run.oof.frame["colour"].max() > 5
+    assert train(prepared, pipeline.experiment("forest-oob"), store).kind == "oob"
 
 
 def test_a_class_that_a_fold_lacks_gets_probability_nought_and_no_columns_shift(tmp_path):
@@ -171,14 +308,11 @@ def test_repeated_folds_average_by_id(tmp_path):
 
 
 def test_time_forward_folds_leave_the_oldest_block_unscored(tmp_path):
-    train_frame, test, sample = tables()
-    when = pd.date_range("2026-01-01", periods=len(train_frame) + len(test), freq="D").strftime("%Y-%m-%d")
-    train_frame["day"], test["day"] = when[: len(train_frame)], when[len(train_frame) :]
-    text = PIPELINE.replace('target = "colour"', 'target = "colour"\ntime = "day"').replace("stratified", "time")
-    prepared, pipeline, store = start(tmp_path, text, (train_frame, test, sample))
+    prepared, pipeline, store = start(tmp_path, DATED, dated_frames())
     run = train(prepared, pipeline.experiment("forest"), store)
     assert set(run.oof.ids) == set(prepared.folds.scored_ids)
     assert len(run.oof.ids) < len(prepared.train)
+    assert run.unscored == 0
     first_scored = prepared.train.loc[run.oof.ids, "day"].min()
     unscored = prepared.train.drop(run.oof.ids)["day"].max()
     assert unscored < first_scored

@@ -13,8 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
+from kagglekit.models.rows import target_values
 from kagglekit.models.vision.cache import DecodedImages
-from kagglekit.models.vision.inputs import image_paths, target_values
+from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
 from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
 from kagglekit.models.vision.transforms import Augmentation, Normalizer

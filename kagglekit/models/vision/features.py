@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from kagglekit.errors import ConfigError, CorruptImages, DataError
+from kagglekit.models.rows import target_values
 from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, RowStore, check_resize, file_key
 from kagglekit.models.vision.folding import fold_batch_norms
-from kagglekit.models.vision.inputs import image_paths, target_values
+from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import Backbone, create_backbone

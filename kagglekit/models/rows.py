@@ -1,0 +1,34 @@
+"""What every model checks of y at the door: one label or value for each row of X."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.errors import DataError
+
+__all__ = ["target_values"]
+
+
+def target_values(X: pd.DataFrame, y: Any) -> np.ndarray:
+    """y as an array of shape (n_rows,).
+
+    Raises
+    ------
+    DataError
+        y belongs to other rows than X, has gaps, or is empty.
+    """
+    if len(y) != len(X):
+        raise DataError(f"X has {len(X)} rows and y has {len(y)}.")
+    if isinstance(y, pd.Series) and not y.index.equals(X.index):
+        raise DataError("The rows of y are not those of X, or in another order.", hint="Use y.loc[X.index].")
+    series = pd.Series(np.asarray(y).ravel())
+    if series.isna().any():
+        raise DataError(f"{int(series.isna().sum())} value(s) of y are missing.", hint="Fit on rows with a label.")
+    if series.empty:
+        raise DataError("There are no rows to fit on.")
+    if series.dtype == object and len({isinstance(v, str) for v in series}) == 2:
+        raise DataError("Labels must be all text or all numbers; y mixes them.")
+    return series.to_numpy()
