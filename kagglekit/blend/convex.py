@@ -29,11 +29,13 @@ _MOST_STEPS = 200
 _LOWEST = 1e-15
 _SAFE = 1e-9
 _WELL = 0.1
+_DEEPEST = -0.99
+_RIDGE = 1e-13
 # Members that may join the weights in one step: more would make Hessians large for nothing.
 _NEWCOMERS = 16
 _TILE = 8192
-# A first solution on some rows pays from here on.
-_MANY_ROWS, _SHARE_OF_ROWS, _BLOCK = 20_000, 16, 256
+# A first solution on some rows pays from here on: on a 16th of them, or less if that is still plenty.
+_MANY_ROWS, _ONE_OF, _PLENTY, _BLOCK = 20_000, 16, 25_000, 256
 
 
 class ConvexBlend(LinearBlender):
@@ -64,7 +66,7 @@ class ConvexBlend(LinearBlender):
         Steps: of Newton on all rows, or of the quadratic programme.
     gap_ : float
         The duality gap: by how much better, at most, any other weights could be in what was minimised (for rmse, in
-        half its square relative to the best member's).
+        half its square, the members' mean square being 1).
 
     References
     ----------
@@ -108,7 +110,7 @@ class _Optimum:
 
 def _least_squares(problem: Problem) -> _Optimum:
     gram = _error_gram(problem)
-    scale = float(gram.diagonal().min()) or 1.0
+    scale = float(gram.diagonal().mean()) or 1.0
     start = np.zeros(len(gram))
     start[gram.diagonal().argmin()] = 1
     weights, n_iter = minimise_quadratic(gram / scale, np.zeros(len(gram)), start)
@@ -152,13 +154,13 @@ def minimise_quadratic(H: Array, b: Array, start: Array) -> tuple[Array, int]:
     """
     v = start.copy()
     free = v > 0
-    # Where members are nearly alike, many weights are equally good; a tiny ridge makes a choice among them.
-    ridge = 1e-13 * max(float(H.diagonal().max()), np.finfo(float).tiny)
-    tolerance = 1e-14 * max(1.0, float(np.abs(H).max()), float(np.abs(b).max()))
+    scale = float(H.diagonal().max()) or 1.0
+    H, b = H / scale, b / scale
+    tolerance = 1e-14 * max(1.0, float(np.abs(b).max()))
     n_iter = 0
     while n_iter < _MOST_STEPS + 10 * len(b):
         n_iter += 1
-        target, level = _stationary(H, b, free, ridge)
+        target, level = _stationary(H, b, free)
         if (target[free] > 0).all():
             v = target
             slack = np.where(free, 0, level - (H @ v - b))
@@ -171,15 +173,18 @@ def minimise_quadratic(H: Array, b: Array, start: Array) -> tuple[Array, int]:
     return v, n_iter
 
 
-def _stationary(H: Array, b: Array, free: Array, ridge: float) -> tuple[Array, float]:
+def _stationary(H: Array, b: Array, free: Array) -> tuple[Array, float]:
     """Where the gradient of all free weights is equal while they sum to one; and that gradient."""
     chosen = np.flatnonzero(free)
-    matrix = H[np.ix_(chosen, chosen)] + ridge * np.eye(len(chosen))
-    solved = np.linalg.solve(matrix, np.column_stack([b[chosen], np.ones(len(chosen))]))
-    level = (1 - solved[:, 0].sum()) / solved[:, 1].sum()
+    n = len(chosen)
+    system = np.ones((n + 1, n + 1))
+    # Where members are nearly alike, many weights are equally good; a tiny ridge makes a choice among them.
+    system[:n, :n] = H[np.ix_(chosen, chosen)] + _RIDGE * np.eye(n)
+    system[n, n] = 0
+    solved = np.linalg.solve(system, np.append(b[chosen], 1))
     target = np.zeros(len(b))
-    target[chosen] = solved[:, 0] + level * solved[:, 1]
-    return target, float(level)
+    target[chosen] = solved[:n]
+    return target, -float(solved[n])
 
 
 def _blocked(v: Array, target: Array, free: Array) -> tuple[Array, Array]:
@@ -219,7 +224,7 @@ def _shares(columns: TrueClass, fallback: float) -> Array:
 def _first_guess(descent: _Descent) -> Array | None:
     """The optimum on blocks of rows taken from everywhere."""
     n_rows = descent.C.shape[1]
-    starts = np.arange(0, n_rows - _BLOCK, _BLOCK * _SHARE_OF_ROWS)
+    starts = np.arange(0, n_rows - _BLOCK, _BLOCK * max(_ONE_OF, n_rows // _PLENTY))
     C = np.concatenate([descent.C[:, s : s + _BLOCK] for s in starts], axis=1)
     weight = np.concatenate([descent.weight[s : s + _BLOCK] for s in starts])
     if not weight.any():
@@ -227,11 +232,15 @@ def _first_guess(descent: _Descent) -> Array | None:
     return _Descent(C, weight / weight.sum(), descent.loops, gap=1e-5).run(None).weights
 
 
+def _gap(w: Array, slope: Array) -> float:
+    return max(0.0, float(slope.max() - w @ slope))
+
+
 class _Descent:
     """Newton steps on the weights in use, for the mean of -log of a blend.
 
-    With b the blend's column and r = weight / b, the gradient is -C @ r. As weights sum to one, so does the product of
-    weights and C @ r: at the optimum, no entry of C @ r is above 1, and its largest entry less 1 is the duality gap.
+    With b the blend's column and r = weight / b, the slope C @ r is the gradient, turned. At the optimum no slope is
+    above the mean slope by weights (which is 1, unless all members give a row up); by how much one is, is the gap.
 
     Parameters
     ----------
@@ -253,11 +262,11 @@ class _Descent:
         best, n_iter = _Optimum(w, 0, np.inf), 0
         while n_iter < _MOST_STEPS:
             slope = self._slope(self._blend(w), self.models)
-            best = min(best, _Optimum(w, n_iter, max(0.0, float(slope.max()) - 1)), key=lambda o: o.gap)
-            if best.gap <= self.gap:
+            gap = _gap(w, slope)
+            best = min(best, _Optimum(w, n_iter, gap), key=lambda optimum: optimum.gap)
+            if gap <= self.gap:
                 break
-            working = self._working(w, slope)
-            w, n_steps = self._newton(w, working, max(self.gap, 0.01 * (slope.max() - 1)))
+            w, n_steps = self._newton(w, self._working(w, slope), max(self.gap, 0.01 * gap))
             n_iter += max(n_steps, 1)
             if not n_steps:
                 break
@@ -287,7 +296,7 @@ class _Descent:
     def _working(self, w: Array, slope: Array) -> Array:
         """Members in use, and those that want to join most."""
         wanting = np.argsort(-slope, kind="stable")[:_NEWCOMERS]
-        return np.union1d(np.flatnonzero(w), wanting[slope[wanting] > 1])
+        return np.union1d(np.flatnonzero(w), wanting[slope[wanting] > w @ slope])
 
     def _newton(self, w: Array, working: Array, gap: float) -> tuple[Array, int]:
         """Steps on the working members alone, until their own gap is small; and how many steps were taken."""
@@ -295,12 +304,13 @@ class _Descent:
         for n_steps in range(_MOST_STEPS):
             blend = self._blend(w)
             slope = self._slope(blend, working)
-            if slope.max() - 1 <= gap:
+            now = _gap(w[working], slope)
+            if now <= gap:
                 return w, n_steps
             # The Hessian costs more than a slope, so it serves for as long as steps shrink the gap well.
-            if not len(H) or slope.max() - 1 > _WELL * left:
+            if not len(H) or now > _WELL * left:
                 H = self._hessian(working, blend)
-            left = slope.max() - 1
+            left = now
             target = np.zeros_like(w)
             target[working], _ = minimise_quadratic(H, slope + H @ w[working], w[working])
             share = self._share(blend, self._blend(target))
@@ -322,11 +332,14 @@ class _Descent:
         return H
 
     def _share(self, blend: Array, towards: Array) -> float:
-        """How far to go: the whole step if the loss falls enough, else as much as a few halvings leave."""
+        """How far to go: the whole step if the loss falls enough, else as much as some halvings leave."""
         step = towards - blend
-        fall = float(self.weight @ (step / blend))
+        rise = step / blend
+        fall = float(self.weight @ rise)
         now = self._loss(blend)
-        share = 1.0
+        # No row is given up in one step: from next to nothing there is no way back.
+        deepest = float(rise.min(initial=0, where=blend > 2 * _LOWEST))
+        share = min(1.0, _DEEPEST / deepest) if deepest < 0 else 1.0
         for _ in range(40):
             if self._loss(blend + share * step) <= now - 1e-4 * share * fall:
                 return share

@@ -144,7 +144,7 @@ def fit_logits(problem: Problem, centre: Array, extra: Array | None = None, *, s
     part = whole if few is None else whole.some(few)
     blocks = inner_blocks(problem, seed)
     strength, curvature = _choose(part, centre, blocks if few is None else blocks[few])
-    goal = whole.scales(centre)[:, None] * centre
+    goal = part.scales(centre)[:, None] * centre
     weights = goal if np.isinf(strength) else _finish(whole, part, goal, strength, curvature)
     return LogitFit(weights[0], floors, strength)
 

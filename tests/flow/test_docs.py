@@ -62,6 +62,14 @@ def test_your_own_competition_as_the_readme_tells_it(kagglekit, flowers_folder, 
     assert ran >= 5
 
 
+def test_the_python_of_the_docs_runs():
+    text = (ROOT / "docs" / "ensembling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    known: dict = {}
+    exec(compile(block, "docs/ensembling.md", "exec"), known)
+    assert abs(known["blend"].weights_.sum() - 1) < 1e-9
+
+
 def test_every_command_has_help_and_a_place_in_the_docs():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     tree = get_command(app)

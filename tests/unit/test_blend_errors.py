@@ -95,22 +95,24 @@ def test_rounded_columns_do_not_change_what_is_taken(metric, seed, monkeypatch):
     assert walk.line(1, SHARES) == pytest.approx(exact.line(1, SHARES), rel=1e-6)
 
 
-def test_columns_are_made_when_they_are_needed(monkeypatch):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columns_are_made_for_likely_members_and_others_when_needed(weighted, monkeypatch):
     """A few members stand out, so that the others' columns are never needed."""
     rng = np.random.default_rng(0)
     y = rng.normal(size=4000)
-    P = y + np.where(np.arange(100) < 3, 0.1, 1)[:, None] * rng.normal(size=(100, 4000))
-    problem = Problem.of(P.astype(np.float32), y, metric="rmse")
+    P = (y + np.where(np.arange(100) < 3, 0.1, 1)[:, None] * rng.normal(size=(100, 4000))).astype(np.float32)
+    weight = rng.uniform(0.5, 2, 4000) if weighted else None
+    problem = Problem.of(P, y, metric="rmse", sample_weight=weight)
     objective = rounded(monkeypatch, SquaredError, problem)
-    select(objective, 20)
-    assert len(objective.gram.columns) == 16
+    assert select(objective, 20).taken.tolist() == select(general(problem), 20).taken.tolist()
+    assert sorted(objective.gram.columns) == [0, 1, 2]
     walk = objective.start()
-    walk.best(np.arange(100), 1.0)
-    absent = next(m for m in range(100) if m not in objective.gram.columns)
-    walk.move(absent, 1.0)
-    assert len(objective.gram.columns) == 32
-    expected = np.mean((P[absent] - y) * (P - y), axis=1)
-    assert objective.gram.columns[absent] == pytest.approx(expected, abs=1e-6)
+    walk.move(50, 1.0)
+    errors = P.astype(np.float64) - y
+    gram = errors @ (errors * (1 if weight is None else weight)).T / (4000 if weight is None else weight.sum())
+    assert objective.gram.columns[50] == pytest.approx(gram[50], abs=1e-12)
+    assert np.array([objective.gram.columns[m] for m in range(3)]) == pytest.approx(gram[:3], abs=1e-6)
+    assert objective.gram.diagonal == pytest.approx(gram.diagonal(), rel=1e-6)
 
 
 def test_large_offsets_cost_no_precision(monkeypatch):

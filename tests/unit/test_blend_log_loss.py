@@ -14,7 +14,6 @@ from strategies import quick, seeds
 from kagglekit.blend.greedy import select
 from kagglekit.blend.kernels import kernels
 from kagglekit.blend.objectives import first_best
-from kagglekit.blend.objectives.general import General
 from kagglekit.blend.objectives.log_loss import LogLoss
 from kagglekit.blend.problem import Problem
 
@@ -33,7 +32,7 @@ def drawn(seed: int, n_models: int = 5, n_rows: int = 150, n_classes: int = 3, *
     P[:, np.arange(n_rows), y] += skill
     P[-1] = P[0]
     if not sums:
-        P *= rng.integers(0, 4, (n_models, n_rows, 1))
+        P *= rng.choice([0, 1, 1.25, 1.5], (n_models, n_rows, 1))
     weight = rng.integers(0, 3, n_rows) + (np.arange(n_rows) < 3) if weights else None
     return Problem.of(P.astype(np.float32), y, metric="log_loss", classes=tuple(range(n_classes)), sample_weight=weight)
 
@@ -43,14 +42,17 @@ def drawn(seed: int, n_models: int = 5, n_rows: int = 150, n_classes: int = 3, *
 @given(seed=seeds, weights=st.booleans(), sums=st.booleans(), n_classes=st.integers(2, 4))
 def test_steps_are_exact(compiled, seed, weights, sums, n_classes):
     problem = drawn(seed, n_classes=n_classes, weights=weights, sums=sums)
-    fast, slow = LogLoss(problem, compiled=compiled, tile=64).start(), General(problem).start()
-    everyone, shares = np.arange(5), np.array([-0.5, -0.1, 0, 0.3, 1])
+    walk = LogLoss(problem, compiled=compiled, tile=64).start()
+    P, blend = problem.P.astype(float), np.zeros(problem.P.shape[1:])
+    everyone, shares = np.arange(5), np.array([-0.45, -0.1, 0, 0.3, 1])
     for model, share in ((2, 1.0), (0, 0.5), (1, -0.25), (3, 1 / 3)):
         for candidates, s in ((everyone, share), (everyone[::-1], -0.3), (everyone[1:2], 0.1)):
-            np.testing.assert_allclose(fast.losses(candidates, s), slow.losses(candidates, s), rtol=1e-9)
-        for walk in (fast, slow):
-            walk.move(model, share)
-        np.testing.assert_allclose(fast.line(4, shares), slow.line(4, shares), rtol=1e-9)
+            expected = [problem.loss((1 - s) * blend + s * P[c]) for c in candidates]
+            np.testing.assert_allclose(walk.losses(candidates, s), expected, rtol=1e-9)
+        walk.move(model, share)
+        blend = (1 - share) * blend + share * P[model]
+        expected = [problem.loss((1 - s) * blend + s * P[4]) for s in shares]
+        np.testing.assert_allclose(walk.line(4, shares), expected, rtol=1e-9)
 
 
 @both_ways
@@ -60,7 +62,7 @@ def test_products_do_not_leave_the_range_of_doubles(compiled, n_rows):
     P[0] = [0, 1]
     P[1] = [1e-12, 1]
     walk = LogLoss(Problem.of(P, np.zeros(n_rows, int), metric="log_loss", classes=(0, 1)), compiled=compiled).start()
-    expected = [-np.log(1e-15), -np.log(np.float32(1e-12)), np.log(2)]
+    expected = [-np.log(1e-15), -np.log(float(np.float32(1e-12))), np.log(2)]
     np.testing.assert_allclose(walk.losses(np.arange(3), 1.0), expected, rtol=1e-12)
 
 

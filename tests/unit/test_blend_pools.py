@@ -250,8 +250,11 @@ def test_pool_weights_are_the_minimum_of_the_plain_loss(
     assert np.isfinite(blend.strength_)
     L, weights = logs(P, blend), blend.weights_.to_numpy()
     goal = np.full(len(P), best_scale(L, y, weight) / len(P))
-    reached = np.abs(pool_slope(L, y, weights, goal, blend.strength_, weight)).max()
-    assert reached < 1e-3 * np.abs(pool_slope(L, y, goal, goal, blend.strength_, weight)).max()
+    start, end = (pool_slope(L, y, w, goal, blend.strength_, weight) for w in (goal, weights))
+    if in_pieces:
+        # The scale of the goal is that of the drawn rows, which shifts the slope along equal weights only.
+        end -= end.mean()
+    assert np.abs(end).max() < 1e-3 * np.abs(start).max()
 
 
 def test_pool_of_two_classes_is_logistic_regression_on_logits() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["absolute_line", "absolute_sums", "advance", "log_line", "log_sums", "shift", "squared_sum", "warm"]
+__all__ = ["absolute_line", "absolute_sums", "advance", "along", "log_line", "log_sums", "shift", "squared_sum", "warm"]
 
 Array = npt.NDArray[Any]
 
@@ -158,10 +158,35 @@ def advance(error: Array, P: Array, model: int, y: Array, share: float) -> None:
 
 
 @_compiled
-def shift(P: Array, start: int, row: Array, member: Array, root: Array, out: Array, squares: Array) -> None:
-    """Fill `out` with (P - row - member) * root, from row `start` on, and add its sums of squares to `squares`."""
-    for m in range(out.shape[0]):
-        tile, filled, origin = P[m, start : start + out.shape[1]], out[m], member[m]
+def _dot(a: Array, b: Array) -> float:
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@_compiled
+def along(P: Array, vector: Array) -> Array:
+    """Sum over rows of P * vector, for each member, in double precision."""
+    sums = np.zeros(P.shape[0])
+    for start in range(0, vector.size, _TILE):
+        stop = min(start + _TILE, vector.size)
+        for m in range(P.shape[0]):
+            sums[m] += _dot(P[m, start:stop], vector[start:stop])
+    return sums
+
+
+@_compiled
+def shift(
+    P: Array, models: Array, start: int, row: Array, member: Array, root: Array, out: Array, squares: Array
+) -> None:
+    """Fill `out` with (P - row - member) * root of some members, from row `start` on.
+
+    The sums of their squares are added to `squares`.
+    """
+    for place in range(models.size):
+        m = models[place]
+        tile, filled, origin = P[m, start : start + row.size], out[place], member[m]
         total = 0.0
         if root.size:
             for i in range(row.size):
@@ -173,7 +198,7 @@ def shift(P: Array, start: int, row: Array, member: Array, root: Array, out: Arr
                 moved = tile[i] - row[i] - origin
                 filled[i] = moved
                 total += moved * moved
-        squares[m] += total
+        squares[place] += total
 
 
 def warm() -> None:
@@ -184,8 +209,9 @@ def warm() -> None:
     absolute_sums(P, first, rows, rows, 0.5, nothing)
     advance(rows.copy(), P, 0, rows, 0.5)
     squared_sum(P, 0, rows, rows, 0.5, nothing)
+    along(P, rows)
     log_sums(P, first, rows, rows, 0.5, nothing)
     absolute_line(rows, rows, rows, nothing)
     log_line(rows, rows, rows, rows, nothing)
     for dtype in (np.float32, np.float64):
-        shift(P, 0, rows, np.zeros(1), nothing, np.empty((1, 2), dtype), np.zeros(1))
+        shift(P, first, 0, rows, np.zeros(1), nothing, np.empty((1, 2), dtype), np.zeros(1))

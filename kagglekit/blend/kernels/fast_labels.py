@@ -126,10 +126,11 @@ def _count(counts: Array, label: int, code: int, scale: Array, weight: float) ->
 @_jit
 def tally(
     P: Array,
+    rows: Array,
+    places: Array,
     candidates: Array,
     blend: Array,
     share: float,
-    rows: Array,
     codes: Array,
     weight: Array,
     scale: Array,
@@ -140,8 +141,9 @@ def tally(
     Parameters
     ----------
     P : ndarray of float32, shape (n_models, n_rows, n_columns)
+    rows, places : ndarray of int32, shape (n_open,)
+        Which rows, and where they lie in `P`: it may hold only some, in another order than the blend.
     candidates : ndarray of int64, shape (n_candidates,)
-    rows : ndarray of int32, shape (n_open,)
     counts : ndarray of float64, shape (n_candidates, 3, n_columns)
         Added to.
 
@@ -163,7 +165,7 @@ def tally(
         for c in range(len(candidates)):
             table = P[candidates[c]]
             for low in range(0, len(tile), _BATCH):
-                batch = tile[low : low + _BATCH]
+                batch = places[start + low : start + min(low + _BATCH, len(tile))]
                 sink += _fetch(table, batch)
                 _label(own[low : low + _BATCH], table, np.float32(share), batch, labels)
                 for r in range(len(batch)):
@@ -177,6 +179,8 @@ def _fetch(table: Array, rows: Array) -> float:
     # them has too many instructions for the processor to look as far ahead.
     sink = 0.0
     last = table.shape[1] - 1
+    if rows[-1] - rows[0] < 2 * len(rows):
+        return sink
     for i in rows:
         sink += table[i, 0] + table[i, last]
     return sink
@@ -250,5 +254,5 @@ def warm() -> None:
     weight, scale = np.ones(2), np.arange(2.0)
     widen(P[0], most, spread)
     split(blend, most, 0.5, 0.0, codes, weight, scale, counts[0], rows)
-    tally(P, np.zeros(1, dtype=np.int64), blend, 0.5, rows, codes, weight, scale, counts)
+    tally(P, rows, rows, np.zeros(1, dtype=np.int64), blend, 0.5, codes, weight, scale, counts)
     line(blend, P[0], np.array([0.0, 0.5]), 0.0, codes, weight, scale, counts)

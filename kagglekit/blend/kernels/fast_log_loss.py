@@ -74,7 +74,8 @@ def gather(P: Array, codes: Array, out: Array) -> tuple[float, float]:
     """
     lowest, farthest = _NEVER, 0.0
     for m in range(P.shape[0]):
-        flat = P[m].reshape(-1)
+        # Rows that were picked from a matrix lie in another order in memory.
+        flat = np.ascontiguousarray(P[m]).reshape(-1)
         if P.shape[2] == 2:
             low, far = _gather_two(flat, codes, out[m])
         else:
@@ -527,6 +528,10 @@ def warm() -> None:
     P.flags.writeable = False
     gather(P, codes, C)
     gather_totals(P, C)
+    picked = P[:, np.arange(3)]
+    for given in (picked, picked.view()):
+        gather(given, codes, C)
+        given.flags.writeable = False
     C.flags.writeable = False
     blend, inverse = np.full(3, 0.5), np.full(3, 2, dtype=np.float32)
     models, cells = np.arange(2), np.zeros((2, 1))

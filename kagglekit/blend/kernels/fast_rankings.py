@@ -113,16 +113,26 @@ def split(
 @_jit
 def tally(
     P: Array,
+    rows: Array,
+    places: Array,
     candidates: Array,
     blend: Array,
     share: float,
     k: int,
-    rows: Array,
     codes: Array,
     weight: Array,
     gains: Array,
 ) -> float:
-    """Sum the gains of some rows after each candidate's step: added to `gains`, of shape (n_candidates,).
+    """Sum the gains of some rows after each candidate's step.
+
+    Parameters
+    ----------
+    P : ndarray of float32, shape (n_models, n_rows, n_columns)
+    rows, places : ndarray of int32, shape (n_open,)
+        Which rows, and where they lie in `P`: it may hold only some, in another order than the blend.
+    candidates : ndarray of int64, shape (n_candidates,)
+    gains : ndarray of float64, shape (n_candidates,)
+        Added to.
 
     Returns
     -------
@@ -146,7 +156,7 @@ def tally(
         for c in range(len(candidates)):
             table = P[candidates[c]]
             for low in range(0, len(tile), _BATCH):
-                batch = tile[low : low + _BATCH]
+                batch = places[start + low : start + min(low + _BATCH, len(tile))]
                 sink += _fetch(table, batch)
                 _count_above(own[low : low + _BATCH], table, np.float32(share), batch, code[low : low + _BATCH], above)
                 gain = 0.0
@@ -161,6 +171,8 @@ def _fetch(table: Array, rows: Array) -> float:
     # See `fast_labels`: many rows asked for at once come sooner.
     sink = 0.0
     last = table.shape[1] - 1
+    if rows[-1] - rows[0] < 2 * len(rows):
+        return sink
     for i in rows:
         sink += table[i, 0] + table[i, last]
     return sink
@@ -243,5 +255,5 @@ def warm() -> None:
     rows = codes = np.zeros(2, dtype=np.int32)
     widen(P[0], codes, most, least)
     split(blend, most, least, 0.5, 0.0, 1, codes, weight, rows)
-    tally(P, np.zeros(1, dtype=np.int64), blend, 0.5, 1, rows, codes, weight, gains)
+    tally(P, rows, rows, np.zeros(1, dtype=np.int64), blend, 0.5, 1, codes, weight, gains)
     line(blend, P[0], np.array([0.5]), 0.0, 1, codes, weight, gains)

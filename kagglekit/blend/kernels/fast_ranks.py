@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["exact", "screen", "warm"]
+__all__ = ["exact", "screen", "screen_weighted", "warm"]
 
 Array = npt.NDArray[Any]
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
@@ -69,13 +69,41 @@ def screen(
         for i in range(len(blend)):
             value = (kept * blend[i] + part * column[i] - low) * scale
             counts[_place(value, last, codes[i] == positive)] += np.uint32(1)
-    right, shared, below = 0, 0, 0
+    return _bounds(counts)
+
+
+@_jit
+def screen_weighted(
+    blend: Array, column: Array, share: float, codes: Array, positive: int, weight: Array, counts: Array
+) -> tuple[float, float]:
+    """`screen` where a pair counts as much as the product of its rows' weights.
+
+    Parameters
+    ----------
+    weight : ndarray of float64, shape (n_rows,)
+    counts : ndarray of float64, shape (2 * n_bins,)
+        Scratch.
+    """
+    pieces = np.empty(_PIECES + 1)
+    low, scale, fitted = _plan(blend, column, share, codes, positive, len(counts) // 2, pieces)
+    counts[:] = 0
+    kept, part, last = 1 - share, np.float32(share), len(counts) // 2 - 1.0
+    for i in range(len(blend)):
+        value = (kept * blend[i] + part * column[i] - low) * scale
+        true = codes[i] == positive
+        counts[_fitted_place(value, pieces, true) if fitted else _place(value, last, true)] += weight[i]
+    return _bounds(counts)
+
+
+@_jit
+def _bounds(counts: Array) -> tuple[float, float]:
+    right, shared, below = 0.0, 0.0, 0.0
     for b in range(0, len(counts), 2):
-        negatives, positives = int(counts[b]), int(counts[b + 1])
+        negatives, positives = float(counts[b]), float(counts[b + 1])
         right += positives * below
         shared += positives * negatives
         below += negatives
-    return 2.0 * right, 2.0 * (right + shared)
+    return 2 * right, 2 * (right + shared)
 
 
 @_jit
@@ -216,4 +244,5 @@ def warm() -> None:
     blend, codes = np.zeros(2), np.arange(2, dtype=np.uint16)
     counts, keys, places = np.zeros(8, dtype=np.uint32), np.zeros(2), np.zeros(2, dtype=np.uint32)
     screen(blend, P[:, 1], 0.5, codes, 1, counts)
+    screen_weighted(blend, P[:, 1], 0.5, codes, 1, np.ones(2), np.zeros(8))
     exact(blend, P[:, 1], 0.5, codes, 1, counts, keys, places)

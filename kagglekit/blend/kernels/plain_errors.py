@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["absolute_line", "absolute_sums", "advance", "log_line", "log_sums", "shift", "squared_sum", "warm"]
+__all__ = ["absolute_line", "absolute_sums", "advance", "along", "log_line", "log_sums", "shift", "squared_sum", "warm"]
 
 Array = npt.NDArray[Any]
 
@@ -46,14 +46,24 @@ def advance(error: Array, P: Array, model: int, y: Array, share: float) -> None:
     error += share * (P[model] - y)
 
 
-def shift(P: Array, start: int, row: Array, member: Array, root: Array, out: Array, squares: Array) -> None:
-    """Fill `out` with (P - row - member) * root, from row `start` on, and add its sums of squares to `squares`."""
-    for m, layer in enumerate(out):
+def along(P: Array, vector: Array) -> Array:
+    """Sum over rows of P * vector, for each member, in double precision."""
+    return np.array([row.astype(np.float64) @ vector for row in P])
+
+
+def shift(
+    P: Array, models: Array, start: int, row: Array, member: Array, root: Array, out: Array, squares: Array
+) -> None:
+    """Fill `out` with (P - row - member) * root of some members, from row `start` on.
+
+    The sums of their squares are added to `squares`.
+    """
+    for place, m in enumerate(models):
         moved = P[m, start : start + len(row)] - row - member[m]
         if root.size:
             moved *= root
-        layer[:] = moved
-        squares[m] += moved @ moved
+        out[place] = moved
+        squares[place] += moved @ moved
 
 
 def warm() -> None:

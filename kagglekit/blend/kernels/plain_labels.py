@@ -44,10 +44,11 @@ def split(
 
 def tally(
     P: Array,
+    rows: Array,
+    places: Array,
     candidates: Array,
     blend: Array,
     share: float,
-    rows: Array,
     codes: Array,
     weight: Array,
     scale: Array,
@@ -56,7 +57,7 @@ def tally(
     """Count some rows by label after each candidate's step."""
     own, code, heft = (1 - share) * blend[rows], codes[rows], weight[rows]
     for c, model in enumerate(candidates):
-        count(counts[c], (own + share * P[model][rows]).argmax(axis=1), code, heft, scale)
+        count(counts[c], (own + share * P[model][places]).argmax(axis=1), code, heft, scale)
     return 0.0
 
 

@@ -45,19 +45,21 @@ def gather_totals(P: Array, out: Array) -> None:
 
 def add(blend: Array, column: Array, share: float) -> None:
     """`blend += share * column`."""
-    blend += share * column
+    blend += np.float64(share) * column
 
 
 def step(blend: Array, column: Array, share: float) -> None:
     """`blend = (1 - share) * blend + share * column`, in place."""
     blend *= 1 - share
-    blend += share * column
+    blend += np.float64(share) * column
 
 
 def _log_sum(
     column: Array, blend: Array, total: Array, blend_total: Array, weight: Array, share: float, fallback: float
 ) -> float:
     """The weighted sum over rows of the logarithm of the clipped blend."""
+    # A plain float times an array of single precision would be rounded to single precision.
+    share = np.float64(share)
     p = (1 - share) * blend + share * column
     if len(total):
         divisor = (1 - share) * blend_total + share * total

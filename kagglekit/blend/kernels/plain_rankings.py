@@ -45,11 +45,12 @@ def split(
 
 def tally(
     P: Array,
+    rows: Array,
+    places: Array,
     candidates: Array,
     blend: Array,
     share: float,
     k: int,
-    rows: Array,
     codes: Array,
     weight: Array,
     gains: Array,
@@ -57,7 +58,7 @@ def tally(
     """Sum the gains of some rows after each candidate's step."""
     own, code, heft = (1 - share) * blend[rows], codes[rows], weight[rows]
     for c, model in enumerate(candidates):
-        gains[c] += heft @ _gain(own + share * P[model][rows], code, k)
+        gains[c] += heft @ _gain(own + share * P[model][places], code, k)
     return 0.0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["exact", "screen", "warm"]
+__all__ = ["exact", "screen", "screen_weighted", "warm"]
 
 Array = npt.NDArray[Any]
 
@@ -18,6 +18,13 @@ def screen(
     """Both bounds are the number itself: without compiled loops, bins cost as much as sorting."""
     pairs = _pairs(blend, column, share, codes == positive)
     return pairs, pairs
+
+
+def screen_weighted(
+    blend: Array, column: Array, share: float, codes: Array, positive: int, weight: Array, counts: Array
+) -> tuple[float, float]:
+    """Bounds that exclude nothing."""
+    return 0.0, np.inf
 
 
 def exact(

@@ -18,27 +18,13 @@ import pandas as pd
 from kagglekit.blend.kernels import kernels
 from kagglekit.blend.objectives.base import Objective, Walk
 from kagglekit.blend.objectives.general import GeneralWalk
+from kagglekit.blend.objectives.settled import OpenRows, in_order, slack_of
 from kagglekit.blend.problem import Problem
 from kagglekit.metrics import label_codes, nearest_class
 
-__all__ = ["Labels", "in_order", "slack_of"]
+__all__ = ["Labels"]
 
 Array = npt.NDArray[Any]
-
-
-def in_order(P: Array) -> Array:
-    """Predictions as compiled loops take them: read-only and in the order model, row, column; copied only if not so."""
-    view = np.ascontiguousarray(P).view()
-    view.flags.writeable = False
-    return view
-
-
-def slack_of(share: float, bound: float, blend_bound: float) -> float:
-    """What rounding can do to the difference of two columns of `(1 - share) * blend + share * member`, at most.
-
-    Members are float32, and so is their product with the share, as numpy has it; the rest is float64.
-    """
-    return 1e-6 * abs(share) * bound + 1e-12 * (1 + abs(share)) * (blend_bound + bound) + 1e-30
 
 
 class Labels(Objective):
@@ -149,6 +135,7 @@ class LabelWalk(Walk):
         self.blend: Array = np.zeros(objective.P.shape[1:])
         self._bound = 0.0
         self._rows = np.empty(len(self.blend), dtype=np.int32)
+        self._open = OpenRows(objective.P, copies=not isinstance(objective.problem.P, np.memmap))
 
     def losses(self, candidates: Array, share: float) -> Array:
         """The loss of each candidate's step."""
@@ -161,7 +148,8 @@ class LabelWalk(Walk):
         n_open = own.loops.split(self.blend, limits, share, self._slack(share), *truth, settled, self._rows)
         counts = np.tile(settled, (len(candidates), 1, 1))
         places = np.asarray(candidates, dtype=np.int64)
-        own.loops.tally(own.P, places, self.blend, share, self._rows[:n_open], *truth, counts)
+        for part in self._open.parts(self._rows[:n_open]):
+            own.loops.tally(*part, places, self.blend, share, *truth, counts)
         return own.losses(counts)
 
     def line(self, model: int, shares: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kagglekit.blend.kernels import kernels
 from kagglekit.blend.objectives.base import Objective, Walk
-from kagglekit.blend.objectives.labels import in_order, slack_of
+from kagglekit.blend.objectives.settled import OpenRows, in_order, slack_of
 from kagglekit.blend.problem import Problem
 
 __all__ = ["MeanAveragePrecision"]
@@ -85,6 +85,7 @@ class RankingWalk(Walk):
         # A negative value drops out of the ranking, so rows settle only where there can be none.
         self._settles = objective.range[0] >= 0
         self._rows = np.empty(len(self.blend), dtype=np.int32)
+        self._open = OpenRows(objective.P, copies=not isinstance(objective.problem.P, np.memmap))
 
     def losses(self, candidates: Array, share: float) -> Array:
         """The loss of each candidate's step."""
@@ -94,7 +95,8 @@ class RankingWalk(Walk):
         settled, n_open = own.loops.split(self.blend, *own.extremes, share, slack, self._k, *truth, self._rows)
         gains = np.full(len(candidates), settled)
         places = np.asarray(candidates, dtype=np.int64)
-        own.loops.tally(own.P, places, self.blend, share, self._k, self._rows[:n_open], *truth, gains)
+        for part in self._open.parts(self._rows[:n_open]):
+            own.loops.tally(*part, places, self.blend, share, self._k, *truth, gains)
         return self._loss(gains)
 
     def line(self, model: int, shares: Array) -> Array:

@@ -7,6 +7,7 @@ quicker and loses score, so that is not done.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,10 +24,10 @@ __all__ = ["AreaUnderCurve"]
 Array = npt.NDArray[Any]
 
 # Counts of this many bins stay in a core's own cache; more bins than an eighth of the rows bound no better.
-_MOST_BINS, _ROWS_PER_BIN = 65536, 8
+_FEWEST_BINS, _MOST_BINS, _ROWS_PER_BIN = 64, 65536, 8
 
-# Areas that differ by less are equals: see `first_best`.
-_TIE = 1e-11
+# Rounding of sums must exclude nobody, and equals of the best are evaluated too.
+_TIE = 1e-9
 
 
 class AreaUnderCurve(Objective):
@@ -35,7 +36,7 @@ class AreaUnderCurve(Objective):
     Parameters
     ----------
     problem : Problem
-        With the metric roc_auc. Weighted rows are left to `GeneralWalk`.
+        With the metric roc_auc. Weighted candidates are screened too, and evaluated by the metric's own definition.
     compiled : bool, optional
         See `kernels`.
     """
@@ -44,28 +45,27 @@ class AreaUnderCurve(Objective):
         super().__init__(problem)
         self.loops: ModuleType = kernels("ranks", compiled=compiled)
         n_columns = problem.P.shape[2]
-        sizes = np.bincount(problem.truth, minlength=n_columns)
-        #: Columns that count, each with the number of its pairs.
+        sizes = np.bincount(problem.truth, problem.weight, minlength=n_columns)
+        #: Columns that count, each with the number of its pairs (or their weight).
         self.columns: Array = np.array([1]) if n_columns == 2 else np.flatnonzero(sizes)
-        self.pairs: Array = sizes[self.columns] * (problem.n_rows - sizes[self.columns])
+        self.pairs: Array = sizes[self.columns] * (sizes.sum() - sizes[self.columns])
 
     def start(self) -> Walk:
         """An empty blend."""
         # One class alone has no area: the definition's own error is the clearest.
-        if self.problem.weight is not None or not self.pairs.all():
-            return GeneralWalk(self.problem)
-        return RankWalk(self)
+        return RankWalk(self) if self.pairs.all() else GeneralWalk(self.problem)
 
 
 class RankWalk(Walk):
     """A blend of the columns that count, each on its own."""
 
     def __init__(self, objective: AreaUnderCurve) -> None:
-        n_rows = objective.problem.n_rows
+        n_rows, self._weight = objective.problem.n_rows, objective.problem.weight
         self.objective = objective
         self.blend = np.zeros((len(objective.columns), n_rows))
         self._codes = objective.problem.truth.astype(np.uint16)
-        self._counts = np.empty(2 * int(np.clip(n_rows // _ROWS_PER_BIN, 64, _MOST_BINS)), dtype=np.uint32)
+        n_bins = int(np.clip(n_rows // _ROWS_PER_BIN, _FEWEST_BINS, _MOST_BINS))
+        self._counts = np.empty(2 * n_bins, dtype=np.uint32 if self._weight is None else np.float64)
         self._keys, self._places = np.empty(n_rows), np.empty(n_rows, dtype=np.uint32)
 
     def losses(self, candidates: Array, share: float) -> Array:
@@ -87,17 +87,11 @@ class RankWalk(Walk):
 
     def move(self, model: int, share: float) -> None:
         """Take a step."""
-        for blend, column in zip(self.blend, self._columns(model), strict=True):
-            blend[:] = (1 - share) * blend + share * column
-
-    def _columns(self, model: int) -> list[Array]:
-        columns = [self.objective.problem.P[model, :, column].view() for column in self.objective.columns]
-        for column in columns:
-            column.flags.writeable = False
-        return columns
+        for blend, column, _ in self._parts(model):
+            blend *= 1 - share
+            blend += share * column
 
     def _best(self, steps: list[tuple[int, float]]) -> tuple[int, float]:
-        # Losses, so bounds change places: the highest area is the lowest loss.
         bounds = np.array([self._bounds(*step) for step in steps])
         losses = np.full(len(steps), np.inf)
         reach = bounds[:, 1].min()
@@ -110,25 +104,37 @@ class RankWalk(Walk):
 
     def _bounds(self, model: int, share: float) -> tuple[float, float]:
         """The lowest and the highest loss that bins allow for."""
-        bins = [
-            self.objective.loops.screen(blend, column, share, self._codes, int(positive), self._counts)
-            for blend, column, positive in self._parts(model)
-        ]
-        low, high = (self._mean([ends[e] for ends in bins]) for e in (1, 0))
-        return low, high
+        loops = self.objective.loops
+        ends = []
+        for blend, column, positive in self._parts(model):
+            step = (blend, column, share, self._codes, positive)
+            if self._weight is None:
+                ends.append(loops.screen(*step, self._counts))
+            else:
+                ends.append(loops.screen_weighted(*step, self._weight, self._counts))
+        least, most = (np.mean(end / self.objective.pairs / 2) for end in np.array(ends).T)
+        # The highest area is the lowest loss.
+        return -float(most), -float(least)
 
     def _loss(self, model: int, share: float) -> float:
-        scratch = (self._counts, self._keys, self._places)
-        return self._mean(
-            [
-                self.objective.loops.exact(blend, column, share, self._codes, int(positive), *scratch)
-                for blend, column, positive in self._parts(model)
-            ]
-        )
+        areas = [
+            self._area(*part, share, pairs)
+            for part, pairs in zip(self._parts(model), self.objective.pairs, strict=True)
+        ]
+        return -float(np.mean(areas))
 
-    def _parts(self, model: int) -> zip[tuple[Array, Array, Any]]:
-        return zip(self.blend, self._columns(model), self.objective.columns, strict=True)
+    def _area(self, blend: Array, column: Array, positive: int, share: float, pairs: float) -> float:
+        if self._weight is None:
+            scratch = (self._counts, self._keys, self._places)
+            twice: float = self.objective.loops.exact(blend, column, share, self._codes, positive, *scratch)
+            return twice / pairs / 2
+        scores = (1 - share) * blend + share * column
+        return self.objective.problem.metric.function(self._codes == positive, scores, self._weight)
 
-    def _mean(self, twice: list[float]) -> float:
-        """The loss, from twice the number of pairs in their right order for each column."""
-        return -float(np.mean(np.array(twice) / self.objective.pairs / 2))
+    def _parts(self, model: int) -> Iterator[tuple[Array, Array, int]]:
+        """For each column that counts: the blend, the member, and the class that is positive."""
+        for blend, place in zip(self.blend, self.objective.columns.tolist(), strict=True):
+            column = np.asarray(self.objective.problem.P)[model, :, place]
+            # Loops are compiled for one kind of array: the one that a matrix on disk has.
+            column.flags.writeable = False
+            yield blend, column, place

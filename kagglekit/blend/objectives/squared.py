@@ -22,18 +22,19 @@ __all__ = ["Correlation", "GramWalk", "SquaredError"]
 Array = npt.NDArray[Any]
 
 # Up to this many products of two numbers, all columns are made at once in double precision: a few hundredths of a
-# second. Beyond, columns are made when they are needed, in single precision, and choices that its rounding could
-# change are settled by a pass over rows.
+# second. Beyond, columns are made for members that are likely to be taken, in single precision; choices that its
+# rounding could change are settled by a pass over rows.
 _ALL_AT_ONCE = 4e8
 # Products of single precision were seen to be off by 9e-8 of the two lengths at most.
 _ROUNDING = 5e-7
 # Rows in a tile: members' tiles should stay in the cache between being shifted and being multiplied.
 _TILE = 2048
-# A pass over rows makes a multiple of so many columns, which is what matrix products are fast at: of members that a
-# selection on a part of the rows takes, then of those that came closest.
-_WIDTH = 16
-# The guess: rows for each hundredth of ..., steps, and how many standard errors the others may be behind.
-_ROWS_TO_GUESS, _GUESSED_STEPS, _NOISE = 16, 60, 1.0
+# The guess is made on so many times n_rows / n_models rows, which costs a small part of what all columns would.
+_GUESS, _GUESSED_STEPS = 16, 60
+# Standard errors of the guess that a member may be behind the one that is taken.
+_NOISE = 0.6
+# Above this share of likely members, columns of all cost no more.
+_WIDE = 0.6
 
 
 class Gram:
@@ -45,85 +46,110 @@ class Gram:
     row, member : ndarray of shape (n_rows,) and (n_models,)
         What is taken from each row and from each member.
     compiled : bool or None
+
+    Attributes
+    ----------
+    exact : bool
+        Whether all columns are there in double precision.
+    diagonal : ndarray of float64, shape (n_models,)
+    columns : dict of int to ndarray of float64, shape (n_models,)
+        By member; see `column`.
     """
 
     def __init__(self, problem: Problem, row: Array, member: Array, compiled: bool | None) -> None:
         self.kernels = kernels("errors", compiled=compiled)
         self.P = read_only(problem)
         self.row, self.member = row, member
-        self.root = np.empty(0) if problem.weight is None else np.sqrt(problem.weight)
+        self.weight = np.empty(0) if problem.weight is None else problem.weight
+        self.root = np.sqrt(self.weight)
         self.total = float(problem.n_rows if problem.weight is None else problem.weight.sum())
         self.exact = problem.n_models**2 * problem.n_rows <= _ALL_AT_ONCE
         self.columns: dict[int, Array] = {}
-        self.diagonal: Array
+        self.diagonal = np.zeros(problem.n_models)
+        everyone = np.arange(problem.n_models)
         if self.exact:
-            gram = self._square(range(0, problem.n_rows, _TILE), np.float64)
+            gram = self._square(everyone, range(0, problem.n_rows, _TILE), np.float64)
             self.columns, self.diagonal = dict(enumerate(gram)), gram.diagonal().copy()
         else:
-            self.diagonal = self._make(self._likely())
+            self._foresee(everyone)
 
-    def column(self, model: int, compared: tuple[Array, Array]) -> Array:
-        """Products of one member with all; members and losses last compared tell who may be asked for next."""
+    def column(self, model: int) -> Array:
+        """Products of one member with all; one that was not foreseen costs a pass over rows."""
         if model not in self.columns:
-            models, losses = compared
-            hopeful = dict.fromkeys([model, *models[np.argsort(losses)].tolist()])
-            self._make(np.array([m for m in hopeful if m not in self.columns][:_WIDTH]))
+            self.columns[model] = self.along(self.P[model] - self.row - self.member[model])
         return self.columns[model]
 
     def along(self, rows: Array) -> Array:
-        """Products of one vector over rows with every member."""
-        found = np.zeros(len(self.P))
-        vector = rows * self.root if self.root.size else rows
-        for start in range(0, len(rows), _TILE):
-            tile = self._tile(start, np.float64, np.zeros(len(self.P)))
-            found += tile @ vector[start : start + tile.shape[1]]
+        """Products of one vector over rows with every member, in double precision."""
+        vector = np.asarray(rows * self.weight if self.weight.size else rows, dtype=np.float64)
+        found: Array = self.kernels.along(self.P, vector) - self.row @ vector - self.member * vector.sum()
         return found / self.total
 
-    def _tile(self, start: int, dtype: npt.DTypeLike, squares: Array) -> Array:
-        """Shifted rows from `start` on; what they add to each member's sum of squares is added."""
-        stop = min(start + _TILE, len(self.row))
-        tile = np.empty((len(self.P), stop - start), dtype)
-        self.kernels.shift(self.P, start, self.row[start:stop], self.member, self.root[start:stop], tile, squares)
-        return tile
+    def _foresee(self, everyone: Array) -> None:
+        """Columns of the members that greedy selection takes, if it takes none but likely ones."""
+        likely = self._likely(everyone)
+        among = self._square(likely, range(0, len(self.row), _TILE), np.float32)
+        self.diagonal[likely] = among.diagonal()
+        taken = np.unique(_taken(among))
+        unlikely = np.setdiff1d(everyone, likely)
+        rest, self.diagonal[unlikely] = self._product(unlikely, likely[taken])
+        for place, model in enumerate(taken):
+            column = np.empty(len(everyone))
+            column[likely], column[unlikely] = among[:, model], rest[:, place]
+            self.columns[int(likely[model])] = column
 
-    def _square(self, starts: range, dtype: npt.DTypeLike) -> Array:
-        """All columns, from some tiles."""
-        gram = np.zeros((len(self.P), len(self.P)))
-        for start in starts:
-            tile = self._tile(start, dtype, np.zeros(len(self.P)))
-            gram += tile @ tile.T
-        return gram / self.total
-
-    def _make(self, models: Array) -> Array:
-        """Make columns in one pass over rows; gives the diagonal."""
-        columns, squares = np.zeros((len(self.P), len(models))), np.zeros(len(self.P))
-        for start in range(0, len(self.row), _TILE):
-            tile = self._tile(start, np.float32, squares)
-            columns += tile @ (tile if len(models) == len(tile) else tile[models]).T
-        self.columns.update(zip(models.tolist(), columns.T / self.total, strict=True))
-        return squares / self.total
-
-    def _likely(self) -> Array:
-        """Members that greedy selection may take, judged by a part of the rows.
-
-        They are those that come so close to being taken at any step that other rows could turn the choice.
-        """
+    def _likely(self, everyone: Array) -> Array:
+        """Members that come so close to being taken on a part of the rows that others could turn the choice."""
         n_tiles = -(-len(self.row) // _TILE)
-        apart = max(1, n_tiles // max(1, _ROWS_TO_GUESS * len(self.row) // len(self.P) // _TILE))
-        gram = self._square(range(0, len(self.row), _TILE * apart), np.float32) * apart
-        own, along, square = gram.diagonal().copy(), np.zeros(len(gram)), 0.0
+        apart = max(1, n_tiles * len(self.P) // (_GUESS * n_tiles + len(self.P)))
+        gram = self._square(everyone, range(0, len(self.row), _TILE * apart), np.float32) * apart
         likely = np.zeros(len(gram), dtype=bool)
+        own, along, square = gram.diagonal().copy(), np.zeros(len(gram)), 0.0
         for step in range(_GUESSED_STEPS):
             share = 1 / (step + 1)
             losses = 2 * (1 - share) * along + share * own
             model = int(losses.argmin())
-            # Products of two normal errors vary by the product of their lengths; that of b and R_m - R_k is 2 (1 - s) times.
-            noise = 2 * np.sqrt(square * np.maximum(own - 2 * gram[model] + own[model], 0) * apart / len(self.row))
-            likely |= losses - losses[model] <= _NOISE * noise
+            # Of the mean product of the blend's error with the difference of two members', were all normal.
+            lengths = square * np.maximum(own - 2 * gram[model] + own[model], 0)
+            likely |= losses - losses[model] <= _NOISE * 2 * np.sqrt(lengths * apart / len(self.row))
             square = (1 - share) ** 2 * square + share * losses[model]
             along = (1 - share) * along + share * gram[model]
-        # A product of a tile with itself costs as much as one with six tenths of it.
-        return np.flatnonzero(likely) if likely.mean() < 0.6 else np.arange(len(likely))
+        return np.flatnonzero(likely) if likely.mean() < _WIDE else everyone
+
+    def _square(self, models: Array, starts: range, dtype: npt.DTypeLike) -> Array:
+        """Products of some members with each other, from tiles that start at some rows."""
+        gram = np.zeros((len(models), len(models)))
+        for start in starts:
+            tile = self._tile(models, start, dtype, np.zeros(len(models)))
+            gram += tile @ tile.T
+        return gram / self.total
+
+    def _product(self, models: Array, others: Array) -> tuple[Array, Array]:
+        """Products of some members with others, of shape (n_models, n_others), and with themselves."""
+        products, squares = np.zeros((len(models), len(others))), np.zeros(len(models))
+        for start in range(0, len(self.row), _TILE):
+            other = self._tile(others, start, np.float32, np.zeros(len(others)))
+            products += self._tile(models, start, np.float32, squares) @ other.T
+        return products / self.total, squares / self.total
+
+    def _tile(self, models: Array, start: int, dtype: npt.DTypeLike, squares: Array) -> Array:
+        """Shifted rows of some members from `start` on; what they add to their sums of squares is added."""
+        stop = min(start + _TILE, len(self.row))
+        tile = np.empty((len(models), stop - start), dtype)
+        row, root = self.row[start:stop], self.root[start:stop]
+        self.kernels.shift(self.P, models, start, row, self.member, root, tile, squares)
+        return tile
+
+
+def _taken(gram: Array) -> Array:
+    """Whom greedy selection takes, step by step, by the products of errors."""
+    own, along = gram.diagonal().copy(), np.zeros(len(gram))
+    taken = np.empty(_GUESSED_STEPS, dtype=np.int64)
+    for step in range(_GUESSED_STEPS):
+        share = 1 / (step + 1)
+        taken[step] = (2 * (1 - share) * along + share * own).argmin()
+        along = (1 - share) * along + share * gram[taken[step]]
+    return taken
 
 
 class _GramObjective(Objective):
@@ -154,9 +180,8 @@ class GramWalk(Walk):
     def __init__(self, objective: _GramObjective) -> None:
         self.objective, self.gram = objective, objective.gram
         self.square, self.toward, self.along = 0.0, 0.0, np.zeros(len(self.gram.P))
-        # Only where columns are rounded: the blend's shifted rows, a bound of their length, and what was last compared.
+        # Only where columns are rounded: the blend's shifted rows, and a bound of their length.
         self.rows, self.reach = np.empty(0) if self.gram.exact else -self.gram.row, 0.0
-        self.compared = np.empty(0, dtype=np.int64), np.empty(0)
 
     def losses(self, candidates: Array, share: float) -> Array:
         """In closed form; to single precision where there are many members and rows."""
@@ -185,13 +210,12 @@ class GramWalk(Walk):
             place = first_best(losses)
             loss = float(losses[place])
         else:
-            self.compared = models, losses
             place, loss = self._settle(models, steps, losses)
         return int(models[place]), place % len(shares), loss
 
     def move(self, model: int, share: float) -> None:
         """Take a step."""
-        keep, column = 1 - share, self.gram.column(model, self.compared)
+        keep, column = 1 - share, self.gram.column(model)
         self.square = float(self._square(np.int64(model), np.float64(share)))
         self.toward = keep * self.toward + share * float(self.objective.toward[model])
         self.along = keep * self.along + share * column
