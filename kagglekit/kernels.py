@@ -409,7 +409,7 @@ def _source_zip() -> bytes:
     Names are sorted and dates fixed, so that the same source gives the same notebook.
     """
     root = Path(__file__).parent
-    files = (p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc" and not p.name.startswith("."))
+    files = (p for p in root.rglob("*") if p.is_file() and p.parent.name != "__pycache__" and p.name[0] != ".")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(files):

@@ -7,8 +7,7 @@ LIBRARY.peers.json beside each library: {metric: {method: score}}.
 
 - best single: the member with the best out-of-fold score;
 - mean: of all members;
-- autogluon-25, autogluon-100: AutoGluon's EnsembleSelection on the metric itself, with AutoGluon's default of 25
-  steps and the 100 that TabArena's repository takes;
+- autogluon-25: AutoGluon's EnsembleSelection on the metric itself, with the 25 steps that its WeightedEnsemble takes;
 - convex: weights of sum one by SciPy's SLSQP with its gradient, on log loss (all metrics of classes) or squared error;
 - stacking: multinomial logistic regression on the members' log probabilities, its strength by 5-fold cross-validation;
   for values, ridge regression with its strength by leave-one-out.
@@ -71,7 +70,8 @@ def convex(library: Library, metric: str) -> Array:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"maxiter": 500, "ftol": 1e-9},
     )
-    return np.tensordot(np.maximum(found.x, 0) / np.maximum(found.x, 0).sum(), library.P_test, axes=1)
+    weights = np.maximum(found.x, 0)
+    return np.tensordot(weights / weights.sum(), library.P_test, axes=1)
 
 
 def _log_loss(library: Library) -> Callable[[Array], tuple[float, Array]]:
@@ -108,7 +108,6 @@ def _logs(P: Array) -> Array:
 
 PEERS: Mapping[str, Callable[[Library, str], Array]] = {
     "autogluon-25": autogluon(25),
-    "autogluon-100": autogluon(100),
     "mean": mean,
     "best single": best_single,
     "convex": convex,

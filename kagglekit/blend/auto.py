@@ -28,7 +28,7 @@ Form = Literal["probabilities", "values", "other"]
 # With this many rows the two parts count the same.
 _EVEN_ROWS = 250
 _N_BAGS, _N_STEPS = 20, 25
-# The selection is drawn from at most this many rows: with more, its part of the blend is small.
+# The selection is made on at most this many rows: with more, its part of the blend is small.
 _SELECT_ROWS = 5_000
 # Below this, greedy selection alone is bagged.
 _FEW_ROWS = 1_000
@@ -93,7 +93,7 @@ class AutoBlend(Blender):
             self._select_only(problem, n_rows)
             return
         goal = replace(problem, metric=get_metric("log_loss")) if form == "probabilities" else problem
-        self.selection_ = self._selection(goal, _N_BAGS).fit_problem(_some_rows(goal, self.seed))
+        self.selection_ = self._selection(goal, _N_BAGS).fit_problem(_some_rows(goal))
         centre = self.selection_.weights_.to_numpy()
         self.free_ = (fit_logits if form == "probabilities" else _ridge)(goal, centre, seed=self.seed)
         self.share_ = n_rows / (n_rows + _EVEN_ROWS)
@@ -142,11 +142,13 @@ def _form(problem: Problem) -> Form:
     return "probabilities" if n_columns > 1 and all(table.min() >= 0 for table in problem.P) else "other"
 
 
-def _some_rows(problem: Problem, seed: int) -> Problem:
+def _some_rows(problem: Problem) -> Problem:
+    """As many rows as the selection needs, in memory; which ones depends on their ids, not on their order."""
     counted = np.arange(problem.n_rows) if problem.weight is None else np.flatnonzero(problem.weight)
     if len(counted) <= _SELECT_ROWS:
         return problem
-    return problem.rows(np.sort(np.random.default_rng(seed).choice(counted, _SELECT_ROWS, replace=False)))
+    places = np.argsort(pd.util.hash_pandas_object(problem.y.index[counted]).to_numpy(), kind="stable")
+    return replace(problem, P=np.asarray(problem.P)).rows(np.sort(counted[places[:_SELECT_ROWS]]))
 
 
 def _ridge(problem: Problem, centre: Array, *, seed: int) -> RidgeFit:

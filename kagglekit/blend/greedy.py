@@ -148,7 +148,9 @@ class GreedyEnsemble(LinearBlender):
 
     def _bag(self, problem: Problem, rng: np.random.Generator) -> Array:
         n_members = max(1, round(self.member_share * problem.n_models))
-        members = np.sort(rng.choice(problem.n_models, n_members, replace=False))
+        # Drawn by name, so that the order of members changes nothing.
+        by_name = np.argsort(np.array(problem.names))
+        members = np.sort(by_name[rng.choice(problem.n_models, n_members, replace=False)])
         drawn = problem.rows(_draw_rows(problem, rng))
         return select(objective_for(drawn), self.n_steps, members).weights(problem.n_models)
 

@@ -125,6 +125,6 @@ def test_the_true_class_column_of_a_matrix_on_disk_gives_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_compiled_and_plain_loops_have_the_same_names(family):
+def test_every_compiled_loop_has_a_plain_one(family):
     fast, plain = (kernels(family, compiled=compiled) for compiled in (True, False))
-    assert set(plain.__all__) <= set(fast.__all__) | {"warm"}
+    assert set(fast.__all__) - {"warm"} <= set(plain.__all__)

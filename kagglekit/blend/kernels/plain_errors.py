@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["absolute_line", "absolute_sums", "advance", "along", "log_line", "log_sums", "shift", "squared_sum", "warm"]
+__all__ = ["absolute_line", "absolute_sums", "advance", "along", "log_line", "log_sums", "shift", "squared_sum"]
 
 Array = npt.NDArray[Any]
 
@@ -64,10 +64,6 @@ def shift(
             moved *= root
         out[place] = moved
         squares[place] += moved @ moved
-
-
-def warm() -> None:
-    """Nothing to compile."""
 
 
 def _total(rows: Array, weight: Array) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["count", "line", "split", "tally", "warm", "widen"]
+__all__ = ["count", "line", "split", "tally", "widen"]
 
 Array = npt.NDArray[Any]
 
@@ -97,7 +97,3 @@ def _top_two(table: Array) -> tuple[Array, Array]:
     """The highest and the second highest column of each row, of shape (n_rows, 1)."""
     ordered = np.partition(table, -2, axis=1)
     return ordered[:, -1:], ordered[:, -2:-1]
-
-
-def warm() -> None:
-    """Nothing to compile."""

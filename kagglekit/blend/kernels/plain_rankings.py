@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["line", "split", "tally", "warm", "widen"]
+__all__ = ["line", "split", "tally", "widen"]
 
 Array = npt.NDArray[Any]
 
@@ -85,7 +85,3 @@ def _gain(blend: Array, codes: Array, k: int) -> Array:
     # A negative belief marks a class that is not ranked.
     gains: Array = np.where((above < k) & (target[:, 0] >= 0), 1 / (above + 1), 0)
     return gains
-
-
-def warm() -> None:
-    """Nothing to compile."""

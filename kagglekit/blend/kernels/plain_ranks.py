@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["exact", "screen", "screen_weighted", "warm"]
+__all__ = ["exact", "screen", "screen_weighted"]
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +45,3 @@ def _pairs(blend: Array, column: Array, share: float, positive: Array) -> float:
     scores = (1 - share) * blend + share * column
     above, under = np.sort(scores[positive]), np.sort(scores[~positive])
     return float(np.searchsorted(under, above, "left").sum() + np.searchsorted(under, above, "right").sum())
-
-
-def warm() -> None:
-    """Nothing to compile."""
