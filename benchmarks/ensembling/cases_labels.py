@@ -119,11 +119,15 @@ def _scorer(name: str) -> Any:
 
 
 def _map_at_3() -> Any:
-    """AutoGluon has none. No sorting: the place of the true class is the number of classes above it."""
+    """AutoGluon has none. No sorting: the place of the true class is the number of classes above it.
+
+    Equal classes rank in the order of their columns, as in kagglekit's metric, so that both climb the same.
+    """
     from autogluon.core.metrics import make_scorer
 
     def score(y: Array, P: Array) -> float:
-        above = (P[np.arange(len(y)), y][:, None] < P).sum(axis=1)
+        own, before = P[np.arange(len(y)), y][:, None], np.arange(P.shape[1]) < y[:, None]
+        above = ((P > own) | ((P == own) & before)).sum(axis=1)
         return float(np.where(above < 3, 1 / (above + 1), 0).mean())
 
     return make_scorer("map_at_3", score, needs_proba=True)

@@ -11,8 +11,8 @@ __all__ = ["OpenRows", "in_order", "slack_of"]
 
 Array = npt.NDArray[Any]
 
-# Open rows are copied when they have been so small a share of all rows that many times; anew at that share of the copy.
-_FEW, _TIMES, _FEWER = 0.3, 3, 0.5
+# Open rows are copied once they are so small a share of all rows, and anew when that share of the copy is left.
+_FEW, _FEWER = 0.3, 0.5
 
 
 def in_order(P: Array) -> Array:
@@ -50,7 +50,6 @@ class OpenRows:
     def __init__(self, P: Array, *, copies: bool) -> None:
         self._P, self._copies = P, copies
         self._copy: Array | None = None
-        self._times_few = 0
         self._place_of = np.full(P.shape[1], -1, dtype=np.int32)
 
     def parts(self, rows: Array) -> list[tuple[Array, Array, Array]]:
@@ -62,9 +61,7 @@ class OpenRows:
             Ascending.
         """
         most = _FEW * self._P.shape[1] if self._copy is None else _FEWER * self._copy.shape[1]
-        self._times_few += len(rows) <= most
-        if self._copies and self._times_few == _TIMES:
-            self._times_few = 0
+        if self._copies and len(rows) <= most:
             self._copy = in_order(np.take(self._P, rows, axis=1))
             self._place_of[:] = -1
             self._place_of[rows] = np.arange(len(rows), dtype=np.int32)
