@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,9 @@ class Blender(BaseEstimator, ABC):
     warning_ : str
         What a person should know before trusting this blend; empty if there is nothing.
     """
+
+    #: False for methods that learn nothing from the rows; their score on all rows together is honest.
+    learns: ClassVar[bool] = True
 
     metric: str
     classes: Sequence[Label]
@@ -205,6 +208,8 @@ class CrossFit:
 
     def combine(self, P: Array) -> Array:
         """Each row of P, combined by its own blend: float32 of shape (n_rows, n_columns)."""
+        if len(self.parts) == 1 and (only := self.parts[0][1]):
+            return only.combine(P)
         oof = np.empty(P.shape[1:], dtype=np.float32)
         for rows, blender in self.parts:
             for tile in _tiles(rows, P):
@@ -225,7 +230,13 @@ def cross_fit(blender: Blender, problem: Problem, blocks: Array, *, forward: boo
     forward : bool
         Choose on earlier blocks only, as later rows would not have been known. The first block has none before it
         and gets the plain mean.
+
+    Notes
+    -----
+    A method that learns nothing is not cut into blocks: ranks within a block are others than those among all rows.
     """
+    if not blender.learns:
+        return CrossFit(((np.arange(problem.n_rows), clone(blender).fit_problem(problem)),))
     parts: list[tuple[Array, Blender | None]] = []
     for block in np.unique(blocks):
         chosen = blocks < block if forward else blocks != block

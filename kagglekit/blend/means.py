@@ -29,6 +29,8 @@ class Mean(LinearBlender):
     Parameters and attributes are those of `Blender`; `weights_` are all equal.
     """
 
+    learns = False
+
     def __init__(
         self, metric: str = "log_loss", *, classes: Sequence[Label] = (), cv: int | None = 10, seed: int = 0
     ) -> None:

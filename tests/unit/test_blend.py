@@ -258,6 +258,15 @@ def test_rank_means_do_not_depend_on_scale(seed):
     assert blend.predict(P[:, :1]).tolist() == [[0.0, 0.0]]
 
 
+@pytest.mark.parametrize("method", ["mean", "rank-mean", "geometric-mean"])
+def test_what_learns_nothing_is_scored_on_all_rows_together(method):
+    found = problem({"noise": 0.0, "skilled": 0.6, "half": 0.3}, "roc_auc")
+    blend = make_blender(method, metric="roc_auc", classes=CLASSES).set_params(cv=5)
+    blend.fit(PredictionMatrix(found.names, IDS, CLASSES, found.P), Y)
+    np.testing.assert_array_equal(blend.nested_oof_, blend.predict(found.P))
+    assert blend.nested_score_ == blend.fit_score_
+
+
 @pytest.mark.parametrize("metric", [m for m in METRICS if m not in ("roc_auc", "spearman")])
 def test_rank_means_are_refused_where_more_than_the_order_counts(metric):
     values = get_metric(metric).needs == "values"
