@@ -25,7 +25,7 @@ __all__ = ["AutoBlend"]
 Array = npt.NDArray[Any]
 Form = Literal["probabilities", "values", "other"]
 
-# With this many rows the two parts count the same.
+# With this many rows the two parts count the same. Squared below, so that a free fit of very few rows hardly counts.
 _EVEN_ROWS = 250
 _N_BAGS, _N_STEPS = 20, 25
 # The selection is made on at most this many rows: with more, its part of the blend is small.
@@ -39,7 +39,8 @@ class AutoBlend(Blender):
 
     The selection stays good when rows are few; the free fit, whose weights may be negative, finds more when they are
     many. It is drawn towards the selection as far as held-out rows ask for, not towards equal weights, as in most
-    libraries some members are no good. Its share of the blend is n_rows / (n_rows + 250).
+    libraries some members are no good. Its share of the blend is n² / (n² + 250²) for n rows: .14 for 100
+    rows, .94 for 1,000.
 
     - Probabilities: selection and fit both minimise log loss, whatever the metric, and the fit is a weighted geometric
       mean (see `LogPool`). For accuracy, F1, kappa, MCC and MAP@k too this did better on held-out rows than climbing
@@ -96,7 +97,7 @@ class AutoBlend(Blender):
         self.selection_ = self._selection(goal, _N_BAGS).fit_problem(_some_rows(goal))
         centre = self.selection_.weights_.to_numpy()
         self.free_ = (fit_logits if form == "probabilities" else _ridge)(goal, centre, seed=self.seed)
-        self.share_ = n_rows / (n_rows + _EVEN_ROWS)
+        self.share_ = n_rows**2 / (n_rows**2 + _EVEN_ROWS**2)
         total = self.free_.weights.sum()
         mean = (1 - self.share_) * centre + self.share_ * self.free_.weights / (total if total > 0 else 1)
         self.weights_ = pd.Series(mean, index=list(problem.names))
