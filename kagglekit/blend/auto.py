@@ -28,6 +28,8 @@ Form = Literal["probabilities", "values", "other"]
 # With this many rows the two parts count the same. Squared below, so that a free fit of very few rows hardly counts.
 _EVEN_ROWS = 250
 _N_BAGS, _N_STEPS = 20, 25
+# Of the members in each bag: with half of them, too many bags lack the few good ones of a mixed library.
+_MEMBER_SHARE = 0.75
 # The selection is made on at most this many rows: with more, its part of the blend is small.
 _SELECT_ROWS = 5_000
 # Below this, greedy selection alone is bagged.
@@ -120,7 +122,14 @@ class AutoBlend(Blender):
     def _selection(self, problem: Problem, n_bags: int) -> GreedyEnsemble:
         name, classes = problem.metric.name, problem.classes
         return GreedyEnsemble(
-            name, classes=classes, n_steps=_N_STEPS, stop="best", n_bags=n_bags, cv=None, seed=self.seed
+            name,
+            classes=classes,
+            n_steps=_N_STEPS,
+            stop="best",
+            n_bags=n_bags,
+            member_share=_MEMBER_SHARE,
+            cv=None,
+            seed=self.seed,
         )
 
     def combine(self, P: Array) -> Array:
