@@ -76,7 +76,9 @@ def test_the_more_rows_the_more_of_the_free_fit() -> None:
 def test_what_is_neither_probability_nor_value_is_selected_on_the_metric(metric: str, shift: float) -> None:
     P, y = values(n_rows=80) if metric == "spearman" else chances(n_rows=80)
     blend = AutoBlend(metric, cv=None).fit(P - np.float32(shift), y)
-    alone = GreedyEnsemble(metric, n_steps=25, stop="best", n_bags=20, cv=None).fit(P - np.float32(shift), y)
+    alone = GreedyEnsemble(metric, n_steps=25, stop="best", n_bags=20, member_share=0.75, cv=None).fit(
+        P - np.float32(shift), y
+    )
     pd.testing.assert_series_equal(blend.weights_, alone.weights_)
     assert blend.trajectory_ == alone.trajectory_
     assert "bagged, as 80 rows are few" in blend.reason_
@@ -100,7 +102,9 @@ def test_rows_of_weight_nought_are_as_good_as_absent(monkeypatch) -> None:
     assert some.n_rows == 60
     assert some.weight is not None
     assert some.weight.all()
-    assert AutoBlend(cv=None).fit(P, y, sample_weight=half.astype(float)).share_ == pytest.approx(120**2 / (120**2 + 250**2))
+    assert AutoBlend(cv=None).fit(P, y, sample_weight=half.astype(float)).share_ == pytest.approx(
+        120**2 / (120**2 + 250**2)
+    )
 
 
 def test_the_reason_names_both_parts_and_the_warning_few_rows() -> None:
