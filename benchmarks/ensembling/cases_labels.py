@@ -127,7 +127,7 @@ def _map_at_3() -> Any:
 
     def score(y: Array, P: Array) -> float:
         own, before = P[np.arange(len(y)), y][:, None], np.arange(P.shape[1]) < y[:, None]
-        above = ((P > own) | ((P == own) & before)).sum(axis=1)
+        above = ((own < P) | ((own == P) & before)).sum(axis=1)
         return float(np.where(above < 3, 1 / (above + 1), 0).mean())
 
     return make_scorer("map_at_3", score, needs_proba=True)
