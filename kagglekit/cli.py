@@ -38,6 +38,9 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the same time.")]
+PublicShare = Annotated[
+    float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -182,6 +185,27 @@ def submit(
 def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) -> None:
     """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
     _print_board(_flow(comp, on, set_), as_json)
+
+
+@app.command()
+def compare(
+    comp: Comp,
+    a: Annotated[str, typer.Argument(help="Experiment, ensemble or run id.")],
+    b: Annotated[str, typer.Argument(help="The one that may be better.")],
+    unpaired: Annotated[bool, typer.Option("--unpaired", help="For runs of different folds; much weaker.")] = False,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Is run B better than run A? By row, by fold, on the private set, and what it would take to know."""
+    found = _flow(comp, on, set_).compare(a, b, unpaired=unpaired, public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.comparison(found))
 
 
 app.add_typer(kernel_app, name="kernel")

@@ -23,12 +23,14 @@ from rich.progress import (
 )
 
 from kagglekit.board import Row
+from kagglekit.compare import Comparison
 from kagglekit.contracts import Run
 from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
 from kagglekit.progress import Task
+from kagglekit.stats import Difference
 
-__all__ = ["RichProgress", "blend", "outcome", "table"]
+__all__ = ["RichProgress", "blend", "comparison", "outcome", "table"]
 
 
 class RichProgress:
@@ -197,6 +199,51 @@ def _trajectory(steps: Sequence[Mapping[str, Any]], shown: int = 12) -> str:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def comparison(found: Comparison) -> str:
+    """Two runs side by side as text: the verdict first, then what it rests on, then what it would take to know."""
+    wide = max(len(found.a), len(found.b))
+    lines = [
+        f"{found.b} against {found.a}: {found.verdict}",
+        "",
+        *(f"{name:<{wide}}  {found.metric} {score:.5f}" for name, score in _both(found)),
+        "",
+        f"{'':<12}  {'better by':>9}  {'95 % interval':>22}",
+    ]
+    for kind, difference in (("by row", found.by_row), ("by fold", found.by_fold), ("in all", found.difference)):
+        lines += [_difference(kind, difference)] * (difference is not None)
+    parts = ["\n".join(lines), "\n".join(_chances(found)), "\n".join(f"Note: {note}." for note in found.notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _both(found: Comparison) -> list[tuple[str, float]]:
+    return [(found.a, found.score_a), (found.b, found.score_b)]
+
+
+def _difference(kind: str, difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    return f"{kind:<12}  {difference.mean:>+9.5f}  {difference.low:>+9.5f} to {difference.high:>+9.5f}"
+
+
+def _chances(found: Comparison) -> list[str]:
+    """The private set, the smallest difference, and what would decide."""
+    lines = []
+    if found.p_private is not None:
+        lines.append(f"P({found.b} beats {found.a}) on a private set of {found.n_private} rows: {found.p_private:.0%}")
+    lines.append(
+        f"Smallest difference that {found.n_rows} rows could show (2.8 standard errors, 80 % power): "
+        f"{found.smallest:.5f}"
+    )
+    if found.more_seeds:
+        lines.append(f"About {found.more_seeds} more repeat(s) would decide, if the difference is what it seems.")
+    elif found.verdict == "no difference" and found.rows_needed is not None:
+        lines.append(
+            f"No number of seeds would decide: it would take about {found.rows_needed} rows, if the difference is what "
+            "it seems."
+        )
+    return lines
 
 
 def _answer(result: Outcome) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kagglekit.blend import methods
 from kagglekit.board import Row, board
+from kagglekit.compare import Comparison, compare
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
@@ -25,6 +26,7 @@ from kagglekit.models import registry
 from kagglekit.models.vision.cache import find_corrupt
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
+from kagglekit.shakeup import PUBLIC_SHARE
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
 from kagglekit.train import fold_names, run_id, train
@@ -218,6 +220,10 @@ class Flow:
         ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
         runs = runs | {name: self.ensemble(name) for name in ready}
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
+
+    def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
+        """Two experiments, ensembles or run ids side by side: is the second better?"""
+        return compare(self.prepared, self.choose(a), self.choose(b), unpaired=unpaired, public_share=public_share)
 
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
         """Whether every member of an ensemble is there, or can be made of what is there."""

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from kagglekit.board import Row, change_words
-from kagglekit.console import blend, outcome
+from kagglekit.compare import Comparison, Seeds
+from kagglekit.console import blend, comparison, outcome
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.flow import Outcome
+from kagglekit.stats import Difference
 from kagglekit.submit import Submitted
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "outcome.txt"
@@ -125,3 +127,25 @@ def test_many_steps_are_cut_short():
     run = combined()
     steps = run.study["trajectory"] * 10
     assert blend(replace(run, study={**run.study, "trajectory": steps})).count("squish  ") < 15
+
+
+def compared(**facts) -> Comparison:
+    row, all_ = Difference(0.0125, -0.001, 0.026, 0.96), Difference(0.0125, -0.011, 0.036, 0.85)
+    seeds = Seeds(0.01, 4, 0.01, "5 folds")
+    found = Comparison(
+        "forest", "larger", "accuracy", 0.8, 0.8125, "no difference", all_, row, all_, 0.87, 1200, 700, 0.035, 3, 4000,
+        seeds, ("one repeat tells little",),
+    )  # fmt: skip
+    return replace(found, **facts)
+
+
+def test_a_comparison_says_the_verdict_and_what_would_decide():
+    assert comparison(compared()) + "\n" == (GOLDEN.parent / "compare.txt").read_text(encoding="utf-8")
+
+
+def test_a_comparison_says_less_where_less_is_known():
+    text = comparison(compared(verdict="better", by_row=None, by_fold=None, p_private=None, more_seeds=0, notes=()))
+    assert text.startswith("larger against forest: better\n")
+    for words in ("by row", "by fold", "P(", "decide", "Note"):
+        assert words not in text
+    assert "No number of seeds" in comparison(compared(more_seeds=None))
