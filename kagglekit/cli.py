@@ -208,6 +208,48 @@ def compare(
     typer.echo(console.comparison(found))
 
 
+@app.command()
+def shakeup(
+    comp: Comp,
+    runs: Annotated[list[str] | None, typer.Argument(help="Experiments, ensembles or run ids; all if none.")] = None,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Where public and private scores should fall given CV, who may swap places, and whether known scores fit."""
+    found = _flow(comp, on, set_).shakeup(runs or (), public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.shakeup(found, comp))
+
+
+@app.command()
+def advise(
+    comp: Comp,
+    runs: Annotated[list[str] | None, typer.Argument(help="Experiments, ensembles or run ids; all if none.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days left.")] = 1,
+    slots: Annotated[int, typer.Option(min=1, help="Submissions a day.")] = 5,
+    final: Annotated[bool, typer.Option("--final", help="Only the two submissions to end with.")] = False,
+    line: Annotated[float | None, typer.Option(help="The private score to beat; the best CV if none.")] = None,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """What to submit next, and which two to end with: rows changed, what the leaderboard could show, expected gain."""
+    found = _flow(comp, on, set_).advise(runs or (), slots=days * slots, line=line, public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.final_two(found) if final else console.advice(found))
+
+
 app.add_typer(kernel_app, name="kernel")
 app.add_typer(arena_app, name="arena")
 
@@ -395,6 +437,7 @@ def _outcome_json(result: Any) -> dict[str, Any]:
         "honest score": result.run.score,
         "submission": asdict(result.submitted.submission) if result.submitted else None,
         "repeated": result.submitted.repeated if result.submitted else False,
+        "forecast": result.forecast.as_json() if result.forecast else None,
         "place": result.place,
         "teams": result.teams,
         "file": str(result.file),

@@ -219,16 +219,19 @@ class Residual:
         )
 
 
+_METRIC = "the site scores by another metric than the pipeline file says"
 _WORSE = (
     "test rows are of another kind than training rows",
     "folds leak: rows of one group, duplicates or later times lie on both sides",
     "the target or something made from it is among the features",
     "test rows are read or transformed otherwise than training rows",
+    _METRIC,
 )
 _BETTER = (
     "test rows are easier or hold copies of training rows",
     "fold models see too few rows, and all of them together much more",
     "folds are harder than the competition's own split",
+    _METRIC,
 )
 
 
