@@ -259,9 +259,9 @@ def shakeup(found: Outlook, comp: str) -> str:
         lines.append(line.rstrip())
     first = found.forecasts[0].shakeup
     sizes = f"Of {first.n_public + first.n_private} test rows, {first.n_public} are taken as public."
-    fits = [f"{one.name}: {line}" for one in found.forecasts for line in _fit(one, comp)]
-    swaps = [swap.words(b, a) for a, b, swap in found.swaps]
-    return "\n\n".join("\n".join(part) for part in (lines, [sizes], fits, swaps) if part)
+    fits = [[f"{one.name}: {fit[0]}", *fit[1:]] for one in found.forecasts if (fit := _fit(one, comp))]
+    swaps = [swap.words(a, b) for a, b, swap in found.swaps]
+    return "\n\n".join("\n".join(part) for part in (lines, [sizes], *fits, swaps) if part)
 
 
 def _span(interval: Interval) -> str:
@@ -272,7 +272,10 @@ def _fit(one: RunForecast, comp: str) -> list[str]:
     """Whether the public score fits the forecast; an alarm names the next command."""
     if one.residual is None:
         return []
-    return [one.residual.words()] + [f"Look for it with: kagglekit drift {comp}"] * one.residual.alarm
+    if not one.residual.alarm:
+        return [one.residual.words()]
+    causes = (f"  - {cause}" for cause in one.residual.causes)
+    return [one.residual.words(), "Likely causes:", *causes, f"Look for them with: kagglekit drift {comp}"]
 
 
 def advice(found: Advice) -> str:

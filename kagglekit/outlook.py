@@ -33,7 +33,7 @@ class RunForecast:
     residual : Residual or None
         Once the run has a public score.
     private : Interval or None
-        Where the private score should fall, given that public score.
+        Where the private score should fall, given that public score; None where it raised an alarm.
     """
 
     name: str
@@ -95,7 +95,8 @@ def forecast_run(
     )
     if public is None:
         return RunForecast(run.name, run.id, found)
-    return RunForecast(run.name, run.id, found, residual(found, public), found.private_given(public))
+    fit = residual(found, public)
+    return RunForecast(run.name, run.id, found, fit, None if fit.alarm else found.private_given(public))
 
 
 def outlook(

@@ -106,10 +106,10 @@ class Shakeup:
 
     def words(self) -> str:
         """For people."""
+        public, private = (f"{i.low:.5f} to {i.high:.5f}" for i in (self.public, self.private))
         return (
-            f"CV {self.cv:.5f} on {self.n_rows} rows. The public score should fall between {self.public.low:.5f} and "
-            f"{self.public.high:.5f} ({self.n_public} rows), the private one between {self.private.low:.5f} and "
-            f"{self.private.high:.5f} ({self.n_private} rows), 19 times in 20."
+            f"Expected by CV, 19 times in 20: public {public} (taken as {self.n_public} rows), "
+            f"private {private} ({self.n_private} rows)"
         )
 
 
@@ -214,9 +214,7 @@ class Residual:
         distance = f"{self.public:.5f} is {abs(self.errors):.1f} standard errors {side} than CV {self.cv:.5f}"
         if not self.alarm:
             return f"The public score {distance}: within what chance does."
-        return (
-            f"ALARM: the public score {distance}; chance does that once in 370 times. Likely: {'; '.join(self.causes)}."
-        )
+        return f"ALARM: the public score {distance}; chance goes beyond 3 once in 370 times."
 
 
 _METRIC = "the site scores by another metric than the pipeline file says"

@@ -85,7 +85,7 @@ def forecast(public: float | None, name: str = "blend") -> RunForecast:
     )
     if public is None:
         return RunForecast(name, f"{name}-01234567", ahead)
-    return RunForecast(name, f"{name}-01234567", ahead, residual(ahead, public), ahead.private_given(public))
+    return RunForecast(name, f"{name}-01234567", ahead, residual(ahead, public))
 
 
 def test_the_end_of_submit_is_as_it_was():
@@ -175,7 +175,7 @@ def test_a_public_score_that_does_not_fit_raises_an_alarm():
 
 def test_forecasts_are_a_table_with_alarms_and_swaps():
     swap = Swap(0.25, 0.3, 0.2, 0.75)
-    found = Outlook((forecast(0.5), forecast(None, "forest")), (("blend", "forest", swap),))
+    found = Outlook((forecast(0.5), forecast(0.84, "larger"), forecast(None, "forest")), (("blend", "forest", swap),))
     assert shakeup(found, "x") + "\n" == (GOLDEN.parent / "shakeup.txt").read_text(encoding="utf-8")
 
 
