@@ -25,13 +25,13 @@ $(READY): constraints.txt
 $(KAGGLE_READY): constraints-kaggle.txt
 
 # pip installs only uv; uv then installs everything, pinned, in about half a minute. Then numba compiles the loops of
-# ensembling into its cache, so that the first blend does not wait for it.
+# ensembling and resampling into its cache, so that the first blend does not wait for it.
 $(READY) $(KAGGLE_READY): pyproject.toml
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --constraint $(filter constraints%,$^) \
 	  --editable '.[all]' --group dev
-	$(@D)/bin/python -c 'from kagglekit.blend.kernels import warm; warm()'
+	$(@D)/bin/python -c 'from kagglekit.blend.kernels import warm; from kagglekit.resampling import fast; warm(); fast.warm()'
 	@touch $@
 
 submit: $(READY)

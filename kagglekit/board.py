@@ -118,6 +118,7 @@ def _verdict(prepared: Prepared, parent: Run | None, run: Run) -> str:
         before.loc[shared],
         after.loc[shared],
         facts.classes,
+        groups=folds.groups,
     )
     return verdict(difference)
 

@@ -38,6 +38,9 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the same time.")]
+PublicShare = Annotated[
+    float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -182,6 +185,69 @@ def submit(
 def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) -> None:
     """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
     _print_board(_flow(comp, on, set_), as_json)
+
+
+@app.command()
+def compare(
+    comp: Comp,
+    a: Annotated[str, typer.Argument(help="Experiment, ensemble or run id.")],
+    b: Annotated[str, typer.Argument(help="The one that may be better.")],
+    unpaired: Annotated[bool, typer.Option("--unpaired", help="For runs of different folds; much weaker.")] = False,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Is run B better than run A? By row, by fold, on the private set, and what it would take to know."""
+    found = _flow(comp, on, set_).compare(a, b, unpaired=unpaired, public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.comparison(found))
+
+
+@app.command()
+def shakeup(
+    comp: Comp,
+    runs: Annotated[list[str] | None, typer.Argument(help="Experiments, ensembles or run ids; all if none.")] = None,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Where public and private scores should fall given CV, who may swap places, and whether known scores fit."""
+    found = _flow(comp, on, set_).shakeup(runs or (), public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.shakeup(found, comp))
+
+
+@app.command()
+def advise(
+    comp: Comp,
+    runs: Annotated[list[str] | None, typer.Argument(help="Experiments, ensembles or run ids; all if none.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days left.")] = 1,
+    slots: Annotated[int, typer.Option(min=1, help="Submissions a day.")] = 5,
+    final: Annotated[bool, typer.Option("--final", help="Only the two submissions to end with.")] = False,
+    line: Annotated[float | None, typer.Option(help="The private score to beat; the best CV if none.")] = None,
+    public_share: PublicShare = 0.3,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """What to submit next, and which two to end with: rows changed, what the leaderboard could show, expected gain."""
+    found = _flow(comp, on, set_).advise(runs or (), slots=days * slots, line=line, public_share=public_share)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.final_two(found) if final else console.advice(found))
 
 
 app.add_typer(kernel_app, name="kernel")
@@ -371,6 +437,7 @@ def _outcome_json(result: Any) -> dict[str, Any]:
         "honest score": result.run.score,
         "submission": asdict(result.submitted.submission) if result.submitted else None,
         "repeated": result.submitted.repeated if result.submitted else False,
+        "forecast": result.forecast.as_json() if result.forecast else None,
         "place": result.place,
         "teams": result.teams,
         "file": str(result.file),

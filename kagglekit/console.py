@@ -22,13 +22,17 @@ from rich.progress import (
     Progress as Bars,
 )
 
+from kagglekit.advice import Advice, Prospect
 from kagglekit.board import Row
+from kagglekit.compare import Comparison
 from kagglekit.contracts import Run
 from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
+from kagglekit.outlook import Outlook, RunForecast
 from kagglekit.progress import Task
+from kagglekit.stats import Difference, Interval
 
-__all__ = ["RichProgress", "blend", "outcome", "table"]
+__all__ = ["RichProgress", "advice", "blend", "comparison", "final_two", "outcome", "shakeup", "table"]
 
 
 class RichProgress:
@@ -199,9 +203,136 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
+def comparison(found: Comparison) -> str:
+    """Two runs side by side as text: the verdict first, then what it rests on, then what it would take to know."""
+    wide = max(len(found.a), len(found.b))
+    lines = [
+        f"{found.b} against {found.a}: {found.verdict}",
+        "",
+        *(f"{name:<{wide}}  {found.metric} {score:.5f}" for name, score in _both(found)),
+        "",
+        f"{'':<12}  {'better by':>9}  {'95 % interval':>22}",
+    ]
+    for kind, difference in (("by row", found.by_row), ("by fold", found.by_fold), ("in all", found.difference)):
+        lines += [_difference(kind, difference)] * (difference is not None)
+    parts = ["\n".join(lines), "\n".join(_chances(found)), "\n".join(f"Note: {note}." for note in found.notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _both(found: Comparison) -> list[tuple[str, float]]:
+    return [(found.a, found.score_a), (found.b, found.score_b)]
+
+
+def _difference(kind: str, difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    return f"{kind:<12}  {difference.mean:>+9.5f}  {difference.low:>+9.5f} to {difference.high:>+9.5f}"
+
+
+def _chances(found: Comparison) -> list[str]:
+    """The private set, the smallest difference, and what would decide."""
+    lines = []
+    if found.p_private is not None:
+        lines.append(f"P({found.b} beats {found.a}) on a private set of {found.n_private} rows: {found.p_private:.0%}")
+    lines.append(
+        f"Smallest difference that {found.n_rows} rows could show (2.8 standard errors, 80 % power): "
+        f"{found.smallest:.5f}"
+    )
+    if found.more_seeds:
+        lines.append(f"About {found.more_seeds} more repeat(s) would decide, if the difference is what it seems.")
+    elif found.verdict == "no difference" and found.rows_needed is not None:
+        lines.append(
+            f"No number of seeds would decide: it would take about {found.rows_needed} rows, if the difference is what "
+            "it seems."
+        )
+    return lines
+
+
+def shakeup(found: Outlook, comp: str) -> str:
+    """Forecasts as text: a line for each run, alarms, and who may swap places with whom."""
+    wide = max([len("run"), *(len(f.name) for f in found.forecasts)])
+    lines = [f"{'run':<{wide}}  {'CV':>9}  {'public, 95 %':>22}  {'private, 95 %':>22}  {'public':>9}"]
+    for one in found.forecasts:
+        known = f"{one.residual.public:>9.5f}" if one.residual else ""
+        private = one.private or one.shakeup.private
+        line = f"{one.name:<{wide}}  {one.shakeup.cv:>9.5f}  {_span(one.shakeup.public)}  {_span(private)}  {known}"
+        lines.append(line.rstrip())
+    first = found.forecasts[0].shakeup
+    sizes = f"Of {first.n_public + first.n_private} test rows, {first.n_public} are taken as public."
+    fits = [[f"{one.name}: {fit[0]}", *fit[1:]] for one in found.forecasts if (fit := _fit(one, comp))]
+    swaps = [swap.words(a, b) for a, b, swap in found.swaps]
+    return "\n\n".join("\n".join(part) for part in (lines, [sizes], *fits, swaps) if part)
+
+
+def _span(interval: Interval) -> str:
+    return f"{interval.low:>9.5f} to {interval.high:>9.5f}"
+
+
+def _fit(one: RunForecast, comp: str) -> list[str]:
+    """Whether the public score fits the forecast; an alarm names the next command."""
+    if one.residual is None:
+        return []
+    if not one.residual.alarm:
+        return [one.residual.words()]
+    causes = (f"  - {cause}" for cause in one.residual.causes)
+    return [one.residual.words(), "Likely causes:", *causes, f"Look for them with: kagglekit drift {comp}"]
+
+
+def advice(found: Advice) -> str:
+    """Advice as text: the candidates, what to send in which order, and the two to end with."""
+    wide = max([len("run"), *(len(p.name) for p in found.prospects)])
+    lines = [f"{'run':<{wide}}  {'CV':>9}  {'rows changed':>12}  {'expected':>9}  {'LB shows':>9}  {'P(better)':>9}"]
+    lines += [_prospect_line(p, found, wide) for p in found.prospects]
+    return "\n\n".join("\n".join(part) for part in (lines, _legend(found), _to_send(found), [final_two(found)]))
+
+
+def _prospect_line(one: Prospect, found: Advice, wide: int) -> str:
+    changed = "" if one.differs is None else f"{one.differs} ({one.differs / found.n_test:.1%})"
+    figures = [f"{one.name:<{wide}}", f"{one.cv:>9.5f}", f"{changed:>12}"]
+    if one.ahead is not None:
+        figures += [f"{one.ahead:>+9.5f}", f"{one.resolution:>9.5f}", f"{one.p_better:>9.0%}"]
+    notes = ["sent"] * (one.name in found.sent) + ["below the leaderboard's resolution"] * one.below
+    return "  ".join([*figures, ", ".join(notes)]).rstrip()
+
+
+def _legend(found: Advice) -> list[str]:
+    if not found.sent:
+        return ["Nothing was submitted yet, so there is nothing to differ from."]
+    lines = [
+        f"rows changed: of {found.n_test} test rows, against the nearest file sent; expected, P(better): against "
+        f"{found.sent[0]}, in private.",
+        f"LB shows: a smaller difference is lost in the luck of {found.n_public} public rows.",
+    ]
+    if any(p.most is not None for p in found.prospects):
+        lines.append("Accuracy over all test rows can move no further than the share of rows changed.")
+    return lines
+
+
+def _to_send(found: Advice) -> list[str]:
+    if not found.steps:
+        return ["Nothing left is worth a slot: no other candidate is expected to add to what was sent."]
+    gains = ["the best there is" if step.gain is None else f"adds {step.gain:+.5f}" for step in found.steps]
+    return ["Send, in this order:", *(f"  {step.name}  {gain}" for step, gain in zip(found.steps, gains, strict=True))]
+
+
+def final_two(found: Advice) -> str:
+    """The two submissions to end with, as text."""
+    pair = found.pair
+    if pair is None:
+        return "Final two: there is one candidate only."
+    unsent = [name for name in (pair.first, pair.second) if name not in found.sent]
+    lines = [
+        f"Final two: {pair.first} and {pair.second}. "
+        f"The better of them beats {pair.line:.5f} in private with a chance of {pair.chance:.0%}; "
+        f"{pair.first} alone, {pair.alone:.0%}."
+    ]
+    return "\n".join(lines + [f"Not submitted yet: {', '.join(unsent)}."] * bool(unsent))
+
+
 def _answer(result: Outcome) -> list[str]:
+    ahead = [] if result.forecast is None else [result.forecast.shakeup.words()]
     if result.submitted is None:
-        return ["Dry run: the file is checked and written; nothing was sent."]
+        return [*ahead, "Dry run: the file is checked and written; nothing was sent."]
     sent = result.submitted.submission
     lines = []
     if result.submitted.repeated:
@@ -211,9 +342,11 @@ def _answer(result: Outcome) -> list[str]:
         )
     where = "Kaggle" if sent.site == "kaggle" else "the practice arena (not a Kaggle score)"
     if sent.public is None:
-        return [*lines, f"Submission {sent.ref} on {where} is {sent.status}; the same command asks again."]
+        return [*ahead, *lines, f"Submission {sent.ref} on {where} is {sent.status}; the same command asks again."]
     lines.append(f"Public {result.metric} on {where}: {sent.public:.5f}")
     if result.place is not None:
         kind = "practice leaderboard" if sent.site == "arena" else "leaderboard"
         lines.append(f"Place {result.place} of {result.teams} on the {kind}")
-    return lines
+    if result.forecast and result.forecast.residual and result.forecast.residual.alarm:
+        ahead += _fit(result.forecast, result.comp)
+    return lines + ahead

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kagglekit.advice import Advice
 from kagglekit.blend import methods
 from kagglekit.board import Row, board
+from kagglekit.compare import Comparison, compare
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
@@ -23,8 +25,10 @@ from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.outlook import Outlook, RunForecast, advise_runs, forecast_run, outlook
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
+from kagglekit.shakeup import PUBLIC_SHARE
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
 from kagglekit.train import fold_names, run_id, train
@@ -52,6 +56,11 @@ class Outcome:
     file : Path
     place, teams : int or None
         On the public leaderboard, where the site tells it.
+    forecast : RunForecast or None
+        Where the scores should fall given CV, and whether the public score fits; None where too few test rows tell
+        nothing.
+    comp : str
+        The pipeline's name, as commands take it.
     """
 
     title: str
@@ -62,6 +71,8 @@ class Outcome:
     file: Path
     place: int | None = None
     teams: int | None = None
+    forecast: RunForecast | None = None
+    comp: str = ""
 
 
 class Flow:
@@ -219,6 +230,47 @@ class Flow:
         runs = runs | {name: self.ensemble(name) for name in ready}
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
 
+    def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
+        """Two experiments, ensembles or run ids side by side: is the second better?"""
+        return compare(self.prepared, self.choose(a), self.choose(b), unpaired=unpaired, public_share=public_share)
+
+    def candidates(self, names: Sequence[str] = ()) -> dict[str, Run]:
+        """The named runs; or every finished experiment but the baselines, and every ensemble of these.
+
+        Raises
+        ------
+        UsageError
+            A named run is not there, or nothing is trained yet.
+        """
+        if names:
+            return {name: self.choose(name) for name in names}
+        runs = self.runs()
+        found = {name: run for name, run in runs.items() if run.settings["model"] not in registry.BASELINES}
+        found |= {name: self.ensemble(name) for name in self.pipeline.ensembles if self._can_combine(name, runs)}
+        if not found:
+            raise UsageError("No experiment is trained yet.", hint=f"Run: kagglekit train {self.comp}")
+        return found
+
+    def shakeup(self, names: Sequence[str] = (), *, public_share: float = PUBLIC_SHARE) -> Outlook:
+        """Where public and private scores should fall, and whether those that are known fit."""
+        return outlook(self.prepared, self.candidates(names), self.ledger.submissions(), public_share)
+
+    def advise(
+        self,
+        names: Sequence[str] = (),
+        *,
+        slots: int = 1,
+        line: float | None = None,
+        public_share: float = PUBLIC_SHARE,
+    ) -> Advice:
+        """What to send next, and which two to end with."""
+        known = [s.run for s in self.ledger.submissions() if s.status != "error" and self.store.has(s.run)]
+        sent = {run: self.store.load(run) for run in dict.fromkeys(known)}
+        fitting = {name: run for name, run in sent.items() if run.data == self.prepared.data}
+        return advise_runs(
+            self.prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share
+        )
+
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
         """Whether every member of an ensemble is there, or can be made of what is there."""
         members = self.pipeline.ensembles[name].members
@@ -245,12 +297,21 @@ class Flow:
         if metric != run.metric:
             self.progress.say(f"Note: the competition is scored by {metric}, the pipeline file says {run.metric}.")
         if dry_run:
-            return Outcome(page.title, metric, self.board(), run, None, path)
+            ahead = self._forecast_run(run, None)
+            return Outcome(page.title, metric, self.board(), run, None, path, forecast=ahead, comp=self.comp)
         submitted = submit(
             gateway, run, self.prepared, folder, self.ledger, message=message, again=again, progress=self.progress
         )
         page = gateway.competition(self.slug)
-        return Outcome(page.title, metric, self.board(), run, submitted, path, page.place, page.teams)
+        ahead = self._forecast_run(run, submitted.submission.public if metric == run.metric else None)
+        return Outcome(page.title, metric, self.board(), run, submitted, path, page.place, page.teams, ahead, self.comp)
+
+    def _forecast_run(self, run: Run, public: float | None) -> RunForecast | None:
+        """A submission that was sent must not fail for want of a forecast."""
+        try:
+            return forecast_run(self.prepared, run, public)
+        except (DataError, UsageError):
+            return None  # the metric is not defined on so few rows, or there are none for both parts
 
     def next_commands(self) -> list[tuple[str, str]]:
         """Two commands worth trying now, each with its reason."""

@@ -6,7 +6,7 @@ Differences are oriented: positive means that b is better than a, whatever the d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import pandas as pd
 from kagglekit.contracts import Label
 from kagglekit.errors import DataError
 from kagglekit.metrics import Metric
+from kagglekit.resampling import resampled_scores
 
 __all__ = [
     "Difference",
@@ -25,10 +26,13 @@ __all__ = [
     "Verdict",
     "bootstrap_interval",
     "corrected_t",
+    "future_scores",
     "paired_bootstrap",
     "resample",
+    "resampled_difference",
     "rows_score",
     "verdict",
+    "welch",
 ]
 
 Array = npt.NDArray[Any]
@@ -37,6 +41,11 @@ RowsScore = Callable[[Array], float]
 
 # Resampled row numbers are drawn in pieces, to hold no more than some tens of MB of them.
 _NUMBERS_AT_ONCE = 4_000_000
+
+_ENDS = (0.025, 0.975)
+_AT_HAND = "rows at hand"
+# Seeds that one course of things may use, so that those of two seeds never overlap.
+_PARTS = 16
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ def paired_bootstrap(
     b: pd.DataFrame,
     classes: Sequence[Label],
     *,
+    groups: pd.Series | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Difference:
@@ -90,6 +100,8 @@ def paired_bootstrap(
         Out-of-fold predictions by id.
     classes : sequence
         As in `Metric.score`.
+    groups : Series by id, optional
+        Rows that depend on each other, such as several of one patient: whole groups are drawn.
     n_resamples : int
     seed : int
 
@@ -102,7 +114,7 @@ def paired_bootstrap(
     Raises
     ------
     PredictionsError
-        Ids or columns differ.
+        Ids or columns differ, or a row has no group.
     DataError
         The metric is defined on no resample.
 
@@ -110,14 +122,25 @@ def paired_bootstrap(
     -----
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Resamples on which the
     metric is not defined (roc_auc with one class) are left out. The interval holds the noise of the rows and
-    not that of training: other seeds or folds would give other predictions. Not for rows that depend on each
-    other, such as several from one group: there it is too narrow.
+    not that of training: other seeds or folds would give other predictions. Too narrow for rows that depend on
+    each other without `groups`, and for fewer than some 20 groups.
     """
     sign = 1 if metric.greater_is_better else -1
     mean = sign * (metric.score(y, b, classes) - metric.score(y, a, classes))
-    first, second = _resampled(metric, y, a, classes), _resampled(metric, y, b, classes)
-    differences = resample(lambda rows: sign * (second(rows) - first(rows)), len(y), n_resamples, seed)
-    low, high = np.quantile(differences, [0.025, 0.975])
+    scores = resampled_scores(metric, y, [a, b], classes, groups=groups, n_resamples=n_resamples, seed=seed)
+    return resampled_difference(mean, sign * (scores[:, 1] - scores[:, 0]))
+
+
+def resampled_difference(mean: float, differences: Array) -> Difference:
+    """A difference and its percentile interval from those of resamples, NaN left out.
+
+    Raises
+    ------
+    DataError
+        All are NaN.
+    """
+    differences = _defined(differences)
+    low, high = np.quantile(differences, _ENDS)
     p_better = np.mean(differences > 0) + np.mean(differences == 0) / 2
     return Difference(mean, float(low), float(high), float(p_better))
 
@@ -128,6 +151,7 @@ def bootstrap_interval(
     frame: pd.DataFrame,
     classes: Sequence[Label],
     *,
+    groups: pd.Series | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -136,9 +160,66 @@ def bootstrap_interval(
     Parameters, raises and notes are those of `paired_bootstrap`. Two intervals that overlap do not show that
     two runs are alike: compare runs with `paired_bootstrap`.
     """
-    scores = resample(_resampled(metric, y, frame, classes), len(y), n_resamples, seed)
-    low, high = np.quantile(scores, [0.025, 0.975])
+    scores = resampled_scores(metric, y, [frame], classes, groups=groups, n_resamples=n_resamples, seed=seed)
+    low, high = np.quantile(_defined(scores[:, 0]), _ENDS)
     return Interval(metric.score(y, frame, classes), float(low), float(high))
+
+
+def future_scores(
+    metric: Metric,
+    y: pd.Series,
+    frames: Mapping[str, pd.DataFrame],
+    classes: Sequence[Label],
+    *,
+    sizes: Mapping[str, int | None],
+    groups: pd.Series | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """Scores that several predictions may get on parts of new rows, such as the public and the private ones.
+
+    Parameters
+    ----------
+    metric, y, classes, groups, n_resamples, seed
+        As in `paired_bootstrap`.
+    frames : mapping of str to DataFrame
+        Out-of-fold predictions of each candidate for the same ids.
+    sizes : mapping of str to int or None
+        Rows of each part. None stands for endless rows: the true score, as far as the rows at hand tell.
+
+    Returns
+    -------
+    dict of str to DataFrame of shape (at most n_resamples, n_candidates)
+        For each part, the score of each candidate. A row is one possible course of things, the same in all parts and
+        for all candidates.
+
+    Raises
+    ------
+    PredictionsError, DataError
+        As `paired_bootstrap`.
+
+    Notes
+    -----
+    A score on new rows differs from the score on the rows at hand twice over: these rows were drawn by chance, and so
+    will be those. Each course therefore adds, to the score on the rows at hand, the deviation of a resample of their
+    number with its sign turned (the same for all parts), and that of a resample of the part's number. Says nothing of
+    drift: new rows are taken to be of the same kind.
+    """
+    names, columns = list(frames), list(frames.values())
+    at_hand = np.array([metric.score(y, frame, classes) for frame in columns])
+    drawn = {
+        part: np.broadcast_to(at_hand, (n_resamples, len(names)))
+        if size is None
+        else resampled_scores(
+            metric, y, columns, classes, size=size, groups=groups, n_resamples=n_resamples, seed=_PARTS * seed + number
+        )
+        for number, (part, size) in enumerate({_AT_HAND: len(y), **sizes}.items())
+    }
+    defined = np.all([np.isfinite(scores).all(axis=1) for scores in drawn.values()], axis=0)
+    if not defined.any():
+        raise _undefined()
+    chance = drawn.pop(_AT_HAND)[defined] - at_hand
+    return {part: pd.DataFrame(scores[defined] - chance, columns=names) for part, scores in drawn.items()}
 
 
 def corrected_t(
@@ -175,17 +256,46 @@ def corrected_t(
     k = len(scores_a)
     if k != len(scores_b) or k < 2:
         raise DataError(f"A paired t test needs the same folds, at least two; got {k} and {len(scores_b)} scores.")
-    from scipy.stats import t
-
     sign = 1 if greater_is_better else -1
     differences = sign * (np.asarray(scores_b, dtype=np.float64) - np.asarray(scores_a, dtype=np.float64))
     mean, variance = float(differences.mean()), float(differences.var(ddof=1))
     error = math.sqrt(variance * (1 / k + test_to_fit))
-    if error == 0:
-        # The same difference on every fold: there is no spread to estimate an interval from.
-        return Difference(mean, mean, mean, float(np.sign(mean) + 1) / 2)
-    reach = float(t.ppf(0.975, k - 1)) * error
-    return Difference(mean, mean - reach, mean + reach, float(t.cdf(mean / error, k - 1)))
+    return _by_t(mean, error, k - 1) if error else _sure(mean)
+
+
+def welch(
+    scores_a: Sequence[float], scores_b: Sequence[float], *, test_to_fit: float, greater_is_better: bool
+) -> Difference:
+    """Compare two runs by their scores on folds of their own.
+
+    Parameters, returns and raises are those of `corrected_t`, save that the numbers of folds may differ.
+
+    Notes
+    -----
+    Source: Welch 1947, with each variance widened as in `corrected_t`. Much weaker than a paired comparison: use it
+    only where there is no other.
+    """
+    if min(len(scores_a), len(scores_b)) < 2:
+        raise DataError(f"A t test needs at least two folds each; got {len(scores_a)} and {len(scores_b)} scores.")
+    sign = 1 if greater_is_better else -1
+    mean = sign * float(np.mean(scores_b) - np.mean(scores_a))
+    parts = [(float(np.var(s, ddof=1)) * (1 / len(s) + test_to_fit), len(s) - 1) for s in (scores_a, scores_b)]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return _sure(mean)
+    return _by_t(mean, math.sqrt(variance), variance**2 / sum(part**2 / df for part, df in parts))
+
+
+def _sure(mean: float) -> Difference:
+    """The same difference on every fold: there is no spread to estimate an interval from."""
+    return Difference(mean, mean, mean, float(np.sign(mean) + 1) / 2)
+
+
+def _by_t(mean: float, error: float, df: float) -> Difference:
+    from scipy.stats import t
+
+    reach = float(t.ppf(_ENDS[1], df)) * error
+    return Difference(mean, mean - reach, mean + reach, float(t.cdf(mean / error, df)))
 
 
 def verdict(difference: Difference) -> Verdict:
@@ -215,10 +325,18 @@ def resample(score: RowsScore, n_rows: int, n_resamples: int, seed: int) -> Arra
     for start in range(0, n_resamples, at_once):
         drawn = rng.integers(0, n_rows, (min(at_once, n_resamples - start), n_rows))
         scores += [score(rows) for rows in drawn]
-    defined = np.array(scores)[~np.isnan(scores)]
+    return _defined(np.array(scores))
+
+
+def _defined(scores: Array) -> Array:
+    defined: Array = scores[~np.isnan(scores)]
     if not len(defined):
-        raise DataError("The metric is defined on no resample of these rows.", hint="Use more rows, or rmse or mae.")
+        raise _undefined()
     return defined
+
+
+def _undefined() -> DataError:
+    return DataError("The metric is defined on no resample of these rows.", hint="Use more rows, or rmse or mae.")
 
 
 def rows_score(metric: Metric, truth: Array, predicted: Array, weight: Array | None = None) -> RowsScore:
@@ -246,8 +364,3 @@ def rows_score(metric: Metric, truth: Array, predicted: Array, weight: Array | N
             return math.nan
 
     return score
-
-
-def _resampled(metric: Metric, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label]) -> RowsScore:
-    predicted = metric.predicted(metric.aligned(y, frame, classes), classes)
-    return rows_score(metric, metric.truth(y, classes), predicted)

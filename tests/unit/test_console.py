@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from kagglekit.advice import Advice, Pair, Prospect, Step
 from kagglekit.board import Row, change_words
-from kagglekit.console import blend, outcome
+from kagglekit.compare import Comparison, Seeds
+from kagglekit.console import advice, blend, comparison, final_two, outcome, shakeup
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.flow import Outcome
+from kagglekit.outlook import Outlook, RunForecast
+from kagglekit.shakeup import Shakeup, Swap, residual
+from kagglekit.stats import Difference, Interval
 from kagglekit.submit import Submitted
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "outcome.txt"
@@ -69,7 +74,18 @@ def result(**facts) -> Outcome:
         Path("f.csv"),
         3,
         12,
+        facts.get("forecast", forecast(0.8125)),
+        "flowers",
     )
+
+
+def forecast(public: float | None, name: str = "blend") -> RunForecast:
+    ahead = Shakeup(
+        "accuracy", True, 0.85, 0.02, 0.03, 0.02, Interval(0.85, 0.78, 0.92), Interval(0.85, 0.8, 0.9), 400, 300, 700
+    )
+    if public is None:
+        return RunForecast(name, f"{name}-01234567", ahead)
+    return RunForecast(name, f"{name}-01234567", ahead, residual(ahead, public))
 
 
 def test_the_end_of_submit_is_as_it_was():
@@ -125,3 +141,63 @@ def test_many_steps_are_cut_short():
     run = combined()
     steps = run.study["trajectory"] * 10
     assert blend(replace(run, study={**run.study, "trajectory": steps})).count("squish  ") < 15
+
+
+def compared(**facts) -> Comparison:
+    row, all_ = Difference(0.0125, -0.001, 0.026, 0.96), Difference(0.0125, -0.011, 0.036, 0.85)
+    seeds = Seeds(0.01, 4, 0.01, "5 folds")
+    found = Comparison(
+        "forest", "larger", "accuracy", 0.8, 0.8125, "no difference", all_, row, all_, 0.87, 1200, 700, 0.035, 3, 4000,
+        seeds, ("one repeat tells little",),
+    )  # fmt: skip
+    return replace(found, **facts)
+
+
+def test_a_comparison_says_the_verdict_and_what_would_decide():
+    assert comparison(compared()) + "\n" == (GOLDEN.parent / "compare.txt").read_text(encoding="utf-8")
+
+
+def test_a_comparison_says_less_where_less_is_known():
+    text = comparison(compared(verdict="better", by_row=None, by_fold=None, p_private=None, more_seeds=0, notes=()))
+    assert text.startswith("larger against forest: better\n")
+    for words in ("by row", "by fold", "P(", "decide", "Note"):
+        assert words not in text
+    assert "No number of seeds" in comparison(compared(more_seeds=None))
+
+
+def test_a_public_score_that_does_not_fit_raises_an_alarm():
+    text = outcome(result(forecast=forecast(0.5)), "accuracy", [], {})
+    assert "ALARM: the public score 0.50000 is 9.7 standard errors worse than CV 0.85000" in text
+    assert "kagglekit drift flowers" in text
+    for quiet in (forecast(0.84), forecast(None), None):
+        assert "ALARM" not in outcome(result(forecast=quiet), "accuracy", [], {})
+
+
+def test_forecasts_are_a_table_with_alarms_and_swaps():
+    swap = Swap(0.25, 0.3, 0.2, 0.75)
+    found = Outlook((forecast(0.5), forecast(0.84, "larger"), forecast(None, "forest")), (("blend", "forest", swap),))
+    assert shakeup(found, "x") + "\n" == (GOLDEN.parent / "shakeup.txt").read_text(encoding="utf-8")
+
+
+def advised(**facts) -> Advice:
+    prospects = (
+        Prospect("larger", 0.82, 12, "forest", 0.12, 0.01, 0.7, 0.03, 0.012),
+        Prospect("forest", 0.81),
+        Prospect("majority", 0.2, 70, "forest", 0.7, -0.6, 0.0, 0.05, 0.0),
+    )
+    pair = Pair("larger", "forest", 0.82, 0.66, 0.5)
+    return replace(Advice(prospects, ("forest",), (Step("larger", 0.012),), pair, 100, 30, 70), **facts)
+
+
+def test_advice_says_what_to_send_and_what_to_end_with():
+    assert advice(advised()) + "\n" == (GOLDEN.parent / "advise.txt").read_text(encoding="utf-8")
+
+
+def test_advice_without_anything_sent_or_worth_sending():
+    bare = tuple(Prospect(p.name, p.cv) for p in advised().prospects)
+    text = advice(advised(prospects=bare, sent=(), steps=(Step("larger", None),), pair=None))
+    assert "Nothing was submitted yet" in text
+    assert "larger  the best there is" in text
+    assert text.endswith("there is one candidate only.")
+    assert "Nothing left is worth a slot" in advice(advised(steps=()))
+    assert "Not submitted yet" not in final_two(advised(sent=("forest", "larger")))

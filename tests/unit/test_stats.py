@@ -13,7 +13,16 @@ from strategies import labels_for, make_ids, probabilities_for, quick, seeds, sh
 
 from kagglekit.errors import DataError, PredictionsError
 from kagglekit.metrics import METRICS, get_metric
-from kagglekit.stats import Difference, bootstrap_interval, corrected_t, paired_bootstrap, verdict
+from kagglekit.resampling import resampled_scores
+from kagglekit.stats import (
+    Difference,
+    bootstrap_interval,
+    corrected_t,
+    future_scores,
+    paired_bootstrap,
+    verdict,
+    welch,
+)
 
 CLASSES = (0, 1)
 Y = labels_for(make_ids(300), CLASSES, 0)
@@ -88,14 +97,57 @@ def test_resamples_without_a_score_are_left_out():
     y = pd.Series([0, 0, 0, 1], index=list("abcd"))
     frame = pd.DataFrame({"0": [0.9, 0.8, 0.7, 0.1], "1": [0.1, 0.2, 0.3, 0.9]}, index=y.index)
     assert bootstrap_interval(get_metric("roc_auc"), y, frame, CLASSES).low == 1.0
-    # This seed draws row 0 three times: one class, no score.
     with pytest.raises(DataError, match="defined on no resample"):
-        bootstrap_interval(get_metric("roc_auc"), y, frame, CLASSES, n_resamples=1, seed=one_class_seed(4))
+        bootstrap_interval(get_metric("roc_auc"), y, frame, CLASSES, n_resamples=1, seed=one_class_seed(y, frame))
 
 
-def one_class_seed(n: int) -> int:
-    """The first seed whose first resample lacks the last row."""
-    return next(s for s in range(100) if n - 1 not in np.random.default_rng(s).integers(0, n, (1, n)))
+def one_class_seed(y: pd.Series, frame: pd.DataFrame) -> int:
+    """The first seed whose first resample lacks a class."""
+    area = get_metric("roc_auc")
+    return next(
+        s for s in range(100) if np.isnan(resampled_scores(area, y, [frame], CLASSES, n_resamples=1, seed=s)).any()
+    )
+
+
+def test_rows_of_one_group_count_as_one():
+    """Rows written ten times over tell no more than once."""
+    y, a, b = Y[:40], *(frame[:40] for frame in pair("rmse"))
+    tenfold = [pd.concat([v.set_axis(v.index + f"-{i}") for i in range(10)]) for v in (y, a, b)]
+    groups = pd.Series([i.rpartition("-")[0] for i in tenfold[0].index], index=tenfold[0].index)
+    once = paired_bootstrap(get_metric("rmse"), y, a, b, ())
+    naive = paired_bootstrap(get_metric("rmse"), *tenfold, ())
+    whole = paired_bootstrap(get_metric("rmse"), *tenfold, (), groups=groups)
+    assert whole.high - whole.low == pytest.approx(once.high - once.low, rel=0.1)
+    assert naive.high - naive.low < 0.5 * (once.high - once.low)
+
+
+def test_future_scores_spread_by_the_chance_of_both_draws():
+    """Means of n and of m rows of variance 1 differ by a variance of 1/n + 1/m."""
+    ids = make_ids(400)
+    values = np.random.default_rng(2).normal(size=400)
+    values = (values - values.mean()) / values.std()
+    frame = pd.DataFrame({"t": np.abs(values + 10)}, index=ids)
+    drawn = future_scores(
+        get_metric("mae"),
+        pd.Series(0.0, index=ids),
+        {"m": frame},
+        (),
+        sizes={"public": 100, "private": 300, "true": None},
+        n_resamples=4000,
+    )
+    public, private, true = (drawn[part]["m"] for part in ("public", "private", "true"))
+    assert true.std() == pytest.approx(0.05, rel=0.05)
+    assert public.std() == pytest.approx(math.sqrt(1 / 400 + 1 / 100), rel=0.05)
+    assert (public - true).std() == pytest.approx(0.1, rel=0.05)
+    assert (public - private).std() == pytest.approx(math.sqrt(1 / 100 + 1 / 300), rel=0.05)
+    assert public.mean() == pytest.approx(10, abs=0.01)
+
+
+def test_future_scores_need_a_defined_metric():
+    y = pd.Series([0, 0, 0, 1], index=list("abcd"))
+    frame = pd.DataFrame({"0": [0.9, 0.8, 0.7, 0.1], "1": [0.1, 0.2, 0.3, 0.9]}, index=y.index)
+    with pytest.raises(DataError, match="defined on no resample"):
+        future_scores(get_metric("roc_auc"), y, {"m": frame}, CLASSES, sizes={"public": 1}, n_resamples=20)
 
 
 def test_other_ids_are_refused():
@@ -150,3 +202,21 @@ def test_the_correction_keeps_false_alarms_rare_when_folds_share_rows():
 def test_corrected_t_needs_the_same_folds(a, b):
     with pytest.raises(DataError, match="same folds, at least two"):
         corrected_t(a, b, test_to_fit=0.25, greater_is_better=True)
+
+
+def test_welch_equals_scipy_when_folds_share_no_rows():
+    from scipy.stats import ttest_ind
+
+    a, b = [0.5, 0.6, 0.55, 0.7], [0.75, 0.7, 0.8]
+    found = welch(a, b, test_to_fit=0.0, greater_is_better=True)
+    low, high = ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    wider = welch(a, b, test_to_fit=0.25, greater_is_better=True)
+    assert wider.low < found.low < found.high < wider.high
+    assert welch(a, b, test_to_fit=0.25, greater_is_better=False).mean == -found.mean
+
+
+def test_welch_without_spread_or_with_one_fold():
+    assert welch([0.5, 0.5], [0.75, 0.75, 0.75], test_to_fit=0.5, greater_is_better=True).p_better == 1
+    with pytest.raises(DataError, match="at least two folds each; got 1 and 2"):
+        welch([0.5], [0.5, 0.6], test_to_fit=0.5, greater_is_better=True)
