@@ -184,6 +184,28 @@ def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) ->
     _print_board(_flow(comp, on, set_), as_json)
 
 
+@app.command()
+def drift(
+    comp: Comp,
+    write: Annotated[Path | None, typer.Option(help="Write duplicates as groups for the folds: id,group.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Whether validation speaks for the test rows: train against test, out of bag, duplicates and their worth."""
+    from kagglekit.drift.study import check_groups_file, write_groups
+
+    flow = _flow(comp, on, set_)
+    if write is not None:
+        check_groups_file(write, flow.pipeline.competition.id)
+    found = flow.drift()
+    if write is not None:
+        write_groups(found.copies, write, flow.pipeline.competition.id)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    if write is not None and not as_json:
+        typer.echo(f"Wrote {_shown(write.absolute())}: {found.copies.groups.nunique()} groups.")
+
+
 app.add_typer(kernel_app, name="kernel")
 app.add_typer(arena_app, name="arena")
 

@@ -14,6 +14,7 @@ from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.download import download
+from kagglekit.drift.study import Drift, study_drift
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Forecast, clock, rough_seconds
@@ -226,6 +227,10 @@ class Flow:
             return any(run.settings["model"] not in registry.BASELINES for run in runs.values())
         inner = self.pipeline.ensembles
         return all(member in runs or (member in inner and self._can_combine(member, runs)) for member in members)
+
+    def drift(self) -> Drift:
+        """Whether validation speaks for the test rows."""
+        return study_drift(self.prepared, self.runs(), progress=self.progress)
 
     def submit(
         self,
