@@ -32,6 +32,7 @@ arena_app = typer.Typer(no_args_is_help=True, help="The offline arena: practice 
 _INTERRUPTED = 130
 
 Comp = Annotated[str, typer.Argument(help="A competition's folder under pipelines/, such as paddy.")]
+Ref = Annotated[str, typer.Argument(help="A submission's reference, a run's id, or an experiment's name.")]
 On = Annotated[str | None, typer.Option("--on", help="kaggle or arena; by default Kaggle when there are credentials.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="table.key=value wins over the pipeline file; repeatable.")
@@ -204,6 +205,29 @@ def drift(
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
     if write is not None and not as_json:
         typer.echo(f"Wrote {_shown(write.absolute())}: {found.copies.groups.nunique()} groups.")
+
+
+@app.command()
+def blame(comp: Comp, ref: Ref, on: On = None, as_json: Json = False) -> None:
+    """Where a submission came from: file, run, code, data, folds, and every member with its weight."""
+    found = _flow(comp, on).blame(ref)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+
+
+@app.command()
+def rebuild(
+    comp: Comp,
+    ref: Ref,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train its experiments again, in a folder apart.")] = False,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Make a submission file again and say whether it is bit-identical; exit status 1 when it is not."""
+    found = _flow(comp, on, set_).rebuild(ref, retrain=retrain)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    if found.sent and not found.identical:
+        raise typer.Exit(1)
 
 
 app.add_typer(kernel_app, name="kernel")

@@ -92,6 +92,7 @@ def prepare(
         data=data,
         cache=cache,
         notes=notes,
+        features=sha256(features)[:12] if features.is_file() else "",
     )
     prepared.save(raw.folder / "prepared", key)
     return prepared

@@ -15,7 +15,7 @@ from kagglekit.dataset import Prepared
 from kagglekit.drift.copies import Copies
 from kagglekit.errors import DataError
 from kagglekit.folds import make_folds
-from kagglekit.metrics import Metric, get_metric
+from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.progress import Progress, Silent
 from kagglekit.stats import Difference
@@ -24,7 +24,7 @@ __all__ = ["Inflation", "measure_inflation"]
 
 Array = npt.NDArray[Any]
 
-_REPEATS, _TREES = 3, 50
+_REPEATS, _TREES = 5, 50
 _MOST_ROWS = 5_000
 _RESAMPLES = 1_000
 
@@ -39,7 +39,8 @@ class Inflation:
     split, together : float
         Cross-validated scores on folds that split duplicates and on folds that keep them together.
     gain : Difference
-        By how much the split folds flatter, oriented so that more is better; over all rows.
+        By how much the split folds flatter, positive whatever the metric's direction; over all rows, of which those
+        without a duplicate gain nothing.
     linked : Difference
         The same over the rows that have a duplicate.
     n_rows, n_linked, n_folds : int
@@ -104,8 +105,9 @@ def measure_inflation(
     Notes
     -----
     The forest grows deep trees, which remember rows: what it gains is about the most that a model gains. Both kinds of
-    folds have the same number, seeds and repeats; predictions are averaged over three repeats. The interval resamples
-    groups, 95 %. Not for time-forward folds.
+    folds have the same number, seeds and repeats; scores are means over five repeats. Rows without a duplicate keep the
+    predictions of the split folds in both, as they differ by chance alone. The interval resamples groups, 95 %. Not for
+    time-forward folds.
     """
     if prepared.folds.scheme == "time":
         raise DataError("Time-forward folds are not cut at random: duplicates cannot be split over them at will.")
@@ -115,19 +117,23 @@ def measure_inflation(
     y, groups = prepared.y.loc[ids], copies.groups.loc[ids]
     cuts = [_cut(prepared, y, groups, together=t) for t in (False, True)]
     with (progress or Silent()).task("duplicates split and together", 2) as task:
-        frames = []
+        tries = []
         for folds in cuts:
-            frames.append(_cross_validated(X, y, folds, prepared.competition))
+            tries.append(_cross_validated(X, y, folds, prepared.competition))
             task.advance()
-    metric, classes = get_metric(prepared.competition.metric), prepared.competition.classes
-    split, together = frames
+    split, together = tries
+    # Only rows with a duplicate can gain by it: for the others both folds differ by chance alone, which would hide it.
+    alone = ~ids.isin(linked)
+    mixed = [b.where(~alone, a, axis=0) for a, b in zip(split, together, strict=True)]
+    everything = _Tries(prepared.competition, y, split, mixed)
+    among = _Tries(prepared.competition, y.loc[linked], *([frame.loc[linked] for frame in part] for part in tries))
     return Inflation(
-        metric=metric.name,
+        metric=prepared.competition.metric,
         model=f"a forest of {_TREES} trees",
-        split=metric.score(y, split, classes),
-        together=metric.score(y, together, classes),
-        gain=_difference(metric, y, together, split, classes, groups),
-        linked=_difference(metric, y.loc[linked], together.loc[linked], split.loc[linked], classes, groups.loc[linked]),
+        split=everything.score(everything.split),
+        together=everything.score(everything.together),
+        gain=everything.difference(groups),
+        linked=among.difference(groups.loc[linked]),
         n_rows=len(ids),
         n_linked=len(linked),
         n_folds=prepared.folds.n,
@@ -156,15 +162,15 @@ def _cut(prepared: Prepared, y: pd.Series, groups: pd.Series, *, together: bool)
     )
 
 
-def _cross_validated(X: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> pd.DataFrame:
-    """Out-of-fold predictions, averaged over repeats."""
-    total = pd.DataFrame(0.0, index=y.index, columns=list(competition.columns))
+def _cross_validated(X: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> list[pd.DataFrame]:
+    """Out-of-fold predictions, a frame for each repeat."""
     params = {"n_estimators": _TREES, "min_samples_leaf": 1, "max_features": "sqrt", "n_jobs": 1}
+    parts: list[list[pd.DataFrame]] = [[] for _ in range(folds.repeats)]
     for split in folds.splits():
         forest = registry.build("forest", params, task=competition.task, seed=split.repeat).set_params(oob=False)
         forest.fit(X.loc[split.fit_ids], y.loc[split.fit_ids])
-        total.loc[split.score_ids] += _predicted(forest, X.loc[split.score_ids], competition)
-    return total / folds.repeats
+        parts[split.repeat].append(_predicted(forest, X.loc[split.score_ids], competition))
+    return [pd.concat(part).loc[y.index] for part in parts]
 
 
 def _predicted(forest: Any, X: pd.DataFrame, competition: Competition) -> pd.DataFrame:
@@ -174,29 +180,40 @@ def _predicted(forest: Any, X: pd.DataFrame, competition: Competition) -> pd.Dat
     return frame.reindex(columns=list(competition.columns), fill_value=0.0)
 
 
-def _difference(
-    metric: Metric, y: pd.Series, a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[Any], groups: pd.Series
-) -> Difference:
-    """How much better b is than a on the same rows, with the interval over resampled groups."""
-    truth = metric.truth(y, classes)
-    predicted = [metric.predicted(metric.aligned(y, frame, classes), classes) for frame in (a, b)]
-    sign = 1 if metric.greater_is_better else -1
-    codes = pd.factorize(groups)[0]
-    n_groups = int(codes.max()) + 1
-    rng = np.random.default_rng(0)
+class _Tries:
+    """Repeats of both kinds of folds on the same rows, as the metric's function takes them."""
 
-    def difference(weight: Array) -> float:
+    def __init__(
+        self, competition: Competition, y: pd.Series, split: Sequence[pd.DataFrame], together: Sequence[pd.DataFrame]
+    ) -> None:
+        self.metric, classes = get_metric(competition.metric), competition.classes
+        self.truth = self.metric.truth(y, classes)
+        self.split, self.together = (
+            [self.metric.predicted(self.metric.aligned(y, frame, classes), classes) for frame in frames]
+            for frames in (split, together)
+        )
+
+    def score(self, tries: Sequence[Array], weight: Array | None = None) -> float:
+        """The mean over repeats of the metric."""
+        return float(np.mean([self.metric.function(self.truth, predicted, weight) for predicted in tries]))
+
+    def difference(self, groups: pd.Series) -> Difference:
+        """How much better the split folds score, with the interval over resampled groups."""
+        codes = pd.factorize(groups)[0]
+        n_groups = int(codes.max()) + 1
+        rng = np.random.default_rng(0)
+        draws = (np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups) for _ in range(_RESAMPLES))
+        values = np.array([self._gain(counts[codes].astype(np.float64)) for counts in draws])
+        values = values[~np.isnan(values)]
+        if not len(values):
+            raise DataError(f"{self.metric.name} is defined on no resample of the rows that have a duplicate.")
+        low, high = np.quantile(values, [0.025, 0.975])
+        better = float(np.mean(values > 0) + np.mean(values == 0) / 2)
+        return Difference(self._gain(None), float(low), float(high), better)
+
+    def _gain(self, weight: Array | None) -> float:
         try:
-            before, after = (metric.function(truth, p, weight) for p in predicted)
+            gain = self.score(self.split, weight) - self.score(self.together, weight)
         except DataError:
             return np.nan
-        return sign * (after - before)
-
-    draws = (np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups) for _ in range(_RESAMPLES))
-    values = np.array([difference(counts[codes].astype(np.float64)) for counts in draws])
-    values = values[~np.isnan(values)]
-    if not len(values):
-        raise DataError(f"{metric.name} is defined on no resample of the rows that have a duplicate.")
-    low, high = np.quantile(values, [0.025, 0.975])
-    better = float(np.mean(values > 0) + np.mean(values == 0) / 2)
-    return Difference(difference(np.ones(len(y))), float(low), float(high), better)
+        return gain if self.metric.greater_is_better else -gain
