@@ -79,7 +79,7 @@ class Blame:
     def words(self) -> str:
         """Plain text: submissions, then the run, then its members, indented."""
         sent = [entry.words() for entry in self.sent] or ["Not submitted."]
-        return "\n".join([*sent, "", *_member_words(self.made, 0)])
+        return "\n".join([*sent, "", *_member_words(self.made, None, 0)])
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; predictions are left out."""
@@ -159,12 +159,16 @@ def _loaded(run: Run, member: str, store: Store) -> Run:
     return store.load(member)
 
 
-def _member_words(member: Member, depth: int) -> list[str]:
+def _member_words(member: Member, around: Run | None, depth: int) -> list[str]:
+    """The lines of a run; what it shares with the blend around it is not said twice."""
     run = member.run
     weight = "" if member.weight is None else f", weight {member.weight:.4f}"
-    lines = [f"Run {run.id} ({run.kind}{weight}): {run.metric} {run.score:.5f}{_honest(run)}", *_facts(run)]
+    said = [] if around is None else _made_with(around)
+    made_with = [line for line in _made_with(run) if line not in said]
+    facts = [*_facts(run), *made_with] if made_with else [*_facts(run), "  data, code and packages as above"]
     pad = "  " * depth
-    inner = [line for m in member.members for line in _member_words(m, depth + 1)]
+    lines = [f"Run {run.id} ({run.kind}{weight}): {run.metric} {run.score:.5f}{_honest(run)}", *facts]
+    inner = [line for m in member.members for line in _member_words(m, run, depth + 1)]
     return [f"{pad}{line}" for line in lines] + inner
 
 
@@ -174,16 +178,24 @@ def _honest(run: Run) -> str:
 
 
 def _facts(run: Run) -> list[str]:
+    """What is a run's own."""
+    return [
+        f"  why      {run.hypothesis}" + (f" (against {run.parent})" if run.parent else ""),
+        f"  model    {run.settings.get('method') or run.settings['model']}: {_settings(run)}",
+        f"  made     {run.created or 'at an unknown time'}, in {run.seconds:.0f} s",
+    ]
+
+
+def _made_with(run: Run) -> list[str]:
+    """What a run shares with others of its time."""
     versions = dict(run.versions)
     version, source = versions.pop("kagglekit", "?"), versions.pop("kagglekit source", "not kept")
     commit = run.git.get("commit", "")
     dirty = " with uncommitted changes" if run.git.get("dirty") == "True" else ""
     code = f"git {commit[:12]}{dirty}" if commit else "not in git"
     return [
-        f"  why      {run.hypothesis}" + (f" (against {run.parent})" if run.parent else ""),
-        f"  model    {run.settings.get('method') or run.settings['model']}: {_settings(run)}",
         f"  data     {run.data}, folds {run.folds}, features.py {run.features or 'none kept'}",
-        f"  code     kagglekit {version} (source {source}), {code}, made {run.created}",
+        f"  code     kagglekit {version} (source {source}), {code}",
         f"  packages {', '.join(f'{name} {v}' for name, v in versions.items())}",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,10 @@ class Copies:
         Links between training rows that lie in different folds now.
     conflicts : int or None
         Links between training rows of different labels; None for regression.
+    linked : Index
+        Training ids that have a duplicate among the training rows, directly or by way of others.
+    test_linked, n_test : int
+        Test rows that have a duplicate among the training rows, and all.
     """
 
     of: str
@@ -46,6 +51,9 @@ class Copies:
     refused: Mapping[str, int]
     across_folds: int
     conflicts: int | None
+    linked: pd.Index = field(repr=False)
+    test_linked: int
+    n_test: int
 
     @property
     def within_train(self) -> pd.DataFrame:
@@ -58,10 +66,22 @@ class Copies:
         return int((self.links["a_side"] != self.links["b_side"]).sum())
 
     @property
-    def linked(self) -> pd.Index:
-        """Training ids that have a duplicate among the training rows."""
-        within = self.within_train
-        return self.groups.index[self.groups.index.isin(pd.Index([*within["a"], *within["b"]]))]
+    def train_share(self) -> float:
+        """Share of training rows with a duplicate among the training rows."""
+        return len(self.linked) / len(self.groups)
+
+    @property
+    def test_share(self) -> float:
+        """Share of test rows with a duplicate among the training rows."""
+        return self.test_linked / self.n_test
+
+    @property
+    def rarer_in_test(self) -> bool:
+        """Whether test rows have clearly fewer duplicates in train: two standard errors of the difference of shares."""
+        n_train = len(self.groups)
+        share = (len(self.linked) + self.test_linked) / (n_train + self.n_test)
+        error = math.sqrt(share * (1 - share) * (1 / n_train + 1 / self.n_test))
+        return self.train_share - self.test_share > 2 * error
 
     def words(self) -> list[str]:
         """What was found, in plain lines."""
@@ -89,6 +109,8 @@ class Copies:
             "pairs within test": self._within_test,
             "pairs across folds": self.across_folds,
             "pairs with different labels": self.conflicts,
+            "share of training rows": self.train_share,
+            "share of test rows": self.test_share,
             "refused": dict(self.refused),
             "links": self.links.to_dict("records"),
         }
@@ -126,6 +148,8 @@ def find_copies(prepared: Prepared, pictures: Pictures | None) -> Copies:
     a, b = links["a"].to_numpy(np.int64), links["b"].to_numpy(np.int64)
     within = (a < len(train_ids)) & (b < len(train_ids))
     folds = prepared.folds.assignment.iloc[:, 0].loc[train_ids].to_numpy()
+    clusters = as_groups(links, pd.RangeIndex(len(ids))).to_numpy()
+    train_clusters = pd.Series(clusters[: len(train_ids)])
     labels = prepared.y.to_numpy() if prepared.competition.is_classification else None
     return Copies(
         of="rows" if pictures is None else "images",
@@ -143,6 +167,9 @@ def find_copies(prepared: Prepared, pictures: Pictures | None) -> Copies:
         refused=refused,
         across_folds=int((folds[a[within]] != folds[b[within]]).sum()),
         conflicts=None if labels is None else int((labels[a[within]] != labels[b[within]]).sum()),
+        linked=train_ids[train_clusters.duplicated(keep=False)],
+        test_linked=int(np.isin(clusters[len(train_ids) :], train_clusters).sum()),
+        n_test=len(prepared.test),
     )
 
 

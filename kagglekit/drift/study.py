@@ -63,8 +63,27 @@ class Drift:
         last = self.copies.words()
         last += [self.unmeasured] * bool(self.unmeasured)
         last += self.inflation.words() if self.inflation is not None else []
-        last += self._offer()
+        last += self._meaning() + self._offer()
         return "\n\n".join("\n".join(part) for part in (first, bags, last))
+
+    @property
+    def flatters(self) -> bool:
+        """Whether validation is better than test rows can expect: they gain less by duplicates than folds do."""
+        return self.inflation is not None and self.inflation.is_there and self.copies.rarer_in_test
+
+    def _meaning(self) -> list[str]:
+        if self.inflation is None:
+            return []
+        if not self.inflation.is_there:
+            return ["No inflation shows in these rows."]
+        train, test = self.copies.train_share, self.copies.test_share
+        shares = f"{train:.1%} of training and {test:.1%} of test rows have a duplicate"
+        if self.flatters:
+            return [f"{shares} in train: validation is too good. Keep duplicates in one fold."]
+        return [
+            f"{shares} in train: test rows gain like those of the folds, so validation speaks for them as it is.",
+            "Together, duplicates show what rows would score that are new.",
+        ]
 
     def _offer(self) -> list[str]:
         if not self.scheme:
@@ -81,6 +100,7 @@ class Drift:
             "features": self.features,
             "out of bag": [gap.as_json() for gap in self.gaps],
             "duplicates": self.copies.as_json(),
+            "validation is too good": self.flatters,
             "inflation": None if self.inflation is None else self.inflation.as_json(),
             "not measured": self.unmeasured,
             "scheme": self.scheme,
