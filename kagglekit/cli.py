@@ -37,6 +37,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="table.key=value wins over the pipeline file; repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Ref = Annotated[str, typer.Argument(help="A submission's reference, a run's id, or an experiment's name.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the same time.")]
 PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
@@ -248,6 +249,51 @@ def advise(
     from kagglekit import console
 
     typer.echo(console.final_two(found) if final else console.advice(found))
+
+
+@app.command()
+def drift(
+    comp: Comp,
+    write: Annotated[Path | None, typer.Option(help="Write duplicates as groups for the folds: id,group.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Whether validation speaks for the test rows: train against test, out of bag, duplicates and their worth."""
+    from kagglekit.drift.study import check_groups_file, write_groups
+
+    flow = _flow(comp, on, set_)
+    if write is not None:
+        check_groups_file(write, flow.pipeline.competition.id)
+    found = flow.drift()
+    if write is not None:
+        write_groups(found.copies, write, flow.pipeline.competition.id)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    if write is not None and not as_json:
+        typer.echo(f"Wrote {_shown(write.absolute())}: {found.copies.groups.nunique()} groups.")
+
+
+@app.command()
+def blame(comp: Comp, ref: Ref, on: On = None, as_json: Json = False) -> None:
+    """Where a submission came from: file, run, code, data, folds, and every member with its weight."""
+    found = _flow(comp, on).blame(ref)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+
+
+@app.command()
+def rebuild(
+    comp: Comp,
+    ref: Ref,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train its experiments again, in a folder apart.")] = False,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Make a submission file again and say whether it is bit-identical; exit status 1 when it is not."""
+    found = _flow(comp, on, set_).rebuild(ref, retrain=retrain)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    if found.sent and not found.identical:
+        raise typer.Exit(1)
 
 
 app.add_typer(kernel_app, name="kernel")

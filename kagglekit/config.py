@@ -75,12 +75,16 @@ class DataTable(_Table):
 
 
 class FoldsTable(_Table):
-    """`[folds]`: how training rows are cut for validation."""
+    """`[folds]`: how training rows are cut for validation.
+
+    `groups` is a file beside the pipeline file, with the columns id and group: rows of one group stay in one fold.
+    """
 
     scheme: Literal["kfold", "stratified", "group", "stratified-group", "time"] = "kfold"
     n: int = Field(default=5, ge=1, le=100)
     seed: int = 42
     repeats: int = Field(default=1, ge=1, le=50)
+    groups: str | None = Field(default=None, pattern=r"^[^/\\]+\.csv$")
 
 
 class EnsembleTable(_Table):

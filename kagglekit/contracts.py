@@ -313,6 +313,8 @@ class Run:
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
     versions, git : mapping of str to str
         What it was made with.
+    features : str
+        Fingerprint of the pipeline's `features.py`; "" where there is none, or from before it was kept.
     created : str
         UTC, ISO 8601.
     """
@@ -337,6 +339,7 @@ class Run:
     unscored: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
+    features: str = ""
     created: str = ""
 
     def __post_init__(self) -> None:

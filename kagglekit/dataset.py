@@ -99,6 +99,8 @@ class Prepared:
         Where decoded images may be kept.
     notes : tuple of str
         What `prepare` saw and decided, for people.
+    features : str
+        Fingerprint of the pipeline's `features.py`, which `data` covers too; "" where there is none.
     """
 
     competition: Competition
@@ -109,6 +111,7 @@ class Prepared:
     data: str
     cache: Path
     notes: tuple[str, ...] = ()
+    features: str = ""
 
     @property
     def y(self) -> pd.Series:
@@ -133,6 +136,7 @@ class Prepared:
                 "folds": {"scheme": self.folds.scheme, "seed": self.folds.seed},
                 "data": self.data,
                 "notes": list(self.notes),
+                "features": self.features,
             }
             write_json(temporary / "prepared.json", facts)
 
@@ -163,6 +167,7 @@ class Prepared:
             data=facts["data"],
             cache=cache,
             notes=tuple(facts["notes"]),
+            features=facts.get("features", ""),
         )
 
 

@@ -154,6 +154,7 @@ def _blend(
         unscored=len(fitted.left_out),
         versions=versions(),
         git=git_state(),
+        features=prepared.features,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kagglekit.advice import Advice
+from kagglekit.blame import Blame, blame, find_run
 from kagglekit.blend import methods
 from kagglekit.board import Row, board
 from kagglekit.compare import Comparison, compare
@@ -16,8 +17,10 @@ from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.download import download
+from kagglekit.drift.study import Drift, study_drift
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
+from kagglekit.files import sha256
 from kagglekit.forecast import Forecast, clock, rough_seconds
 from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
@@ -28,6 +31,7 @@ from kagglekit.models.vision.cache import find_corrupt
 from kagglekit.outlook import Outlook, RunForecast, advise_runs, forecast_run, outlook
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
+from kagglekit.rebuild import Rebuilt, rebuild
 from kagglekit.shakeup import PUBLIC_SHARE
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
@@ -278,6 +282,37 @@ class Flow:
             return any(run.settings["model"] not in registry.BASELINES for run in runs.values())
         inner = self.pipeline.ensembles
         return all(member in runs or (member in inner and self._can_combine(member, runs)) for member in members)
+
+    def drift(self) -> Drift:
+        """Whether validation speaks for the test rows."""
+        return study_drift(self.prepared, self.runs(), progress=self.progress)
+
+    def blame(self, ref: str) -> Blame:
+        """Where a submission, a run or an experiment came from."""
+        return blame(ref, self.store, self.ledger, self.workspace.submissions(self.comp))
+
+    def rebuild(self, ref: str, *, retrain: bool = False) -> Rebuilt:
+        """A run's submission file made again, compared with what was sent, or else with the file that lies there."""
+        run = self.store.load(find_run(ref, self.store, self.ledger))
+        of_run = [s for s in self.ledger.submissions() if s.run == run.id]
+        sent = ([s for s in of_run if s.ref == ref] or of_run)[-1:]
+        file = self.workspace.submissions(self.comp) / (sent[0].file if sent else f"{run.id}.csv")
+        digest, against = "", f"the file {file.name}"
+        if sent:
+            digest, against = sent[0].sha256, f"submission {sent[0].ref}"
+        elif file.is_file():
+            digest = sha256(file)
+        return rebuild(
+            run,
+            self.prepared,
+            self.store,
+            self.pipeline.experiments,
+            sent=digest,
+            against=against,
+            file=file,
+            retrain=retrain,
+            progress=self.progress,
+        )
 
     def submit(
         self,

@@ -132,8 +132,8 @@ def build(
         raise UsageError("No experiment was named.", hint=f"Known: {', '.join(pipeline.experiments)}.")
     wanted = {pipeline.experiment(name).name for name in experiments}
     chosen = [e for e in pipeline.experiments.values() if e.name in wanted]
-    features = pipeline.path.parent / "features.py"
-    carried = [path for path in (pipeline.path, features) if path.is_file()]
+    beside = [pipeline.path.parent / name for name in ("features.py", pipeline.folds.groups) if name is not None]
+    carried = [path for path in (pipeline.path, *beside) if path.is_file()]
     refuse_secrets(carried)
     _check_folder(folder)
     slug = kernel_slug(comp, wanted)

@@ -8,6 +8,7 @@ import json
 import re
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ from kagglekit.config import Pipeline
 from kagglekit.contracts import Competition, Folds, Label, repeated
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
+from kagglekit.files import sha256
 from kagglekit.folds import make_folds
 from kagglekit.progress import Progress, Silent
 from kagglekit.tables import read_table
@@ -29,6 +31,7 @@ FindCorrupt = Callable[[list[str], Progress], list[tuple[str, str]]]
 
 # What code that somebody else wrote may raise by mistake.
 _AUTHORS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError, ValueError)
+_GROUP = "group_of_row"
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -64,28 +67,32 @@ def prepare(
     progress = progress or Silent()
     features = pipeline.path.parent / "features.py"
     data = _data_key(raw.fingerprint(), pipeline, features)
-    key = _digest(data, pipeline.folds.model_dump(mode="json"))
+    key = _digest(data, *_folds_key(pipeline))
     cache = raw.folder / "cache"
     if (ready := Prepared.load(raw.folder / "prepared", key, cache)) is not None:
         return ready
     reader = _Reader(raw.files, pipeline)
     train, test, sample = reader.train(), reader.test(), reader.sample()
     competition = _competition(pipeline, train)
+    given = _given_groups(pipeline, train)
     if competition.has_images and find_corrupt is not None:
         _check_images(raw.files, [*train["path"], *test["path"]], find_corrupt, progress)
     shared = [c for c in train.columns if c in test.columns and c != competition.target]
     notes = _notes(train, test, competition, shared)
     X, X_test = (_add_features(frame[shared], features) for frame in (train, test))
     train = X.join(train[[c for c in train.columns if c not in X.columns]])
+    if given is not None:
+        train, competition = train.assign(**{_GROUP: given}), replace(competition, group=_GROUP)
     prepared = Prepared(
         competition=competition,
         train=train,
         test=X_test,
         sample=sample,
-        folds=_folds(pipeline, train),
+        folds=_folds(pipeline, competition, train),
         data=data,
         cache=cache,
         notes=notes,
+        features=sha256(features)[:12] if features.is_file() else "",
     )
     prepared.save(raw.folder / "prepared", key)
     return prepared
@@ -235,8 +242,43 @@ def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
     )
 
 
-def _folds(pipeline: Pipeline, train: pd.DataFrame) -> Folds:
-    facts, table = pipeline.competition, pipeline.folds
+def _given_groups(pipeline: Pipeline, train: pd.DataFrame) -> pd.Series | None:
+    """The groups of the file that [folds] names; as a column that test rows lack, no model sees it."""
+    if pipeline.folds.groups is None:
+        return None
+    where, path = f"{pipeline.path} [folds] groups", pipeline.path.parent / pipeline.folds.groups
+    if pipeline.competition.group is not None:
+        raise ConfigError(
+            f"{where}: [competition] names the group '{pipeline.competition.group}' already.",
+            hint="Remove one of the two; `kagglekit drift --write` writes groups that hold both.",
+        )
+    if not path.is_file():
+        raise ConfigError(f"{where}: there is no file {path}.", hint="kagglekit drift --write makes one.")
+    table = read_table(path, id_column=pipeline.competition.id)
+    if list(table.columns) != [pipeline.competition.id, "group"]:
+        raise DataError(
+            f"{path} must have the columns '{pipeline.competition.id}' and 'group', got {preview(table.columns)}."
+        )
+    groups = table.set_index(pipeline.competition.id)["group"]
+    if twice := repeated(groups.index):
+        raise DataError(f"{path} names some rows twice: {preview(twice)}.")
+    if len(lost := train.index.difference(groups.index)):
+        raise DataError(f"{path} lacks {len(lost)} training row(s): {preview(lost)}.")
+    if _GROUP in train:
+        raise ConfigError(f"{where}: the training table has a column '{_GROUP}' itself.", hint="Name it as group.")
+    return groups.loc[train.index]
+
+
+def _folds_key(pipeline: Pipeline) -> list[object]:
+    """What the folds are made from; without a file of groups, what it was before there were such files."""
+    table = pipeline.folds.model_dump(mode="json")
+    name = table.pop("groups")
+    path = pipeline.path.parent / str(name)
+    return [table] if name is None else [table, name, sha256(path) if path.is_file() else ""]
+
+
+def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds:
+    table = pipeline.folds
     return make_folds(
         train.index,
         scheme=table.scheme,

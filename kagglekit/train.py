@@ -357,6 +357,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         peak_mb=max(r.peak_mb for r in results),
         versions=versions(),
         git=git_state(),
+        features=prepared.features,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     # Rows that every bag drew have no prediction: they are counted in `unscored`.
