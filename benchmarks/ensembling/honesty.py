@@ -2,6 +2,7 @@
 
     python benchmarks/ensembling/honesty.py [--draws 200] [--jobs 2] [--sizes 500,5000] [--only ridge,log-pool]
         [--settings binary-log_loss,regression-rmse] [--out FILE.md] [--json FILE.json]
+    python benchmarks/ensembling/honesty.py --merge FILE.json ...    # what earlier calls drew, together
 
 A draw makes a population of 200 members: families that err alike, skill and calibration that vary. Blends are fitted
 on few of its rows, and their true score is taken from 20,000 fresh ones. In losses (lower is better):
@@ -224,6 +225,15 @@ def available() -> list[str]:
     return [name for name, place in METHODS.items() if find_spec(f"kagglekit.blend.{place.partition(':')[0]}")]
 
 
+def drawn(options: argparse.Namespace) -> pd.DataFrame:
+    """A row for each draw, setting, size and method."""
+    work = [
+        joblib.delayed(run_draw)(options.first + d, options.sizes, options.only, options.settings)
+        for d in range(options.draws)
+    ]
+    return pd.DataFrame([row for part in joblib.Parallel(n_jobs=options.jobs)(work) for row in part])
+
+
 def main() -> None:
     every_setting = [f"{kind}-{metric}" for kind, metric, _ in SETTINGS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,18 +245,13 @@ def main() -> None:
     parser.add_argument("--settings", type=lambda text: text.split(","), default=every_setting)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="FILE.json", help="draw nothing; sum up these")
     options = parser.parse_args()
     start = time.perf_counter()
-    work = [
-        joblib.delayed(run_draw)(options.first + d, options.sizes, options.only, options.settings)
-        for d in range(options.draws)
-    ]
-    rows = pd.DataFrame([row for part in joblib.Parallel(n_jobs=options.jobs)(work) for row in part])
-    lines = [
-        *markdown(summary(rows)),
-        "",
-        f"{options.draws} draws in {time.perf_counter() - start:.0f} s; losses in thousandths, ± one standard error.",
-    ]
+    rows = drawn(options) if options.merge is None else pd.concat(map(pd.read_json, options.merge))
+    took = "" if options.merge else f" in {time.perf_counter() - start:.0f} s"
+    note = f"{rows.draw.nunique()} draws{took}; losses in thousandths, ± one standard error."
+    lines = [*markdown(summary(rows)), "", note]
     print("\n".join(lines))
     if options.out:
         options.out.write_text("\n".join(lines) + "\n")
