@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 _NORMAL = 1.959964
 # Answers closer than this, relative to their size, are the same to any metric.
 _SAME = 1e-6
+# A slot is worth it for a gain of this share of the luck of the private rows, or more.
+_WORTH = 0.01
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,10 @@ def advise(
     Notes
     -----
     Slots are given greedily to the candidate that raises the expected best of all that was sent most; that set is
-    within 1 - 1/e of the best one (Nemhauser, Wolsey and Fisher 1978). What is gained is gained only if the better one
-    is recognised in the end. Public scores that came back are not used: weigh them with `kagglekit.shakeup`. Out of
-    place where test rows are of another kind than training rows.
+    within 1 - 1/e of the best one (Nemhauser, Wolsey and Fisher 1978). No slot is given for an expected gain below 1 %
+    of the luck of the private rows. What is gained is gained only if the better one is recognised in the end. Public
+    scores that came back are not used: weigh them with `kagglekit.shakeup`. Out of place where test rows are of another
+    kind than training rows.
     """
     if not frames:
         raise UsageError("There is no candidate to weigh.", hint="Train an experiment first.")
@@ -194,12 +197,13 @@ def advise(
     before = [name for name in ranked if name in sent]
     found = {name: differing(answers[name], {s: answers[s] for s in before if s != name}) for name in ranked}
     leads = {part: sign * scores for part, scores in drawn.items()}
+    luck = float(np.std((leads["private"] - leads["true"]).to_numpy()))
     prospects = tuple(_prospect(metric, name, cv[name], before, found[name], answers[name], leads) for name in ranked)
     new = [name for name in ranked if name not in before and found[name][0] != 0]
     return Advice(
         prospects=prospects,
         sent=tuple(before),
-        steps=_steps(leads["true"], new, before, slots),
+        steps=_steps(leads["true"], new, before, slots, worth=_WORTH * luck),
         pair=final_two(drawn["private"][ranked], cv[ranked[0]] if line is None else line, metric.greater_is_better)
         if len(ranked) > 1
         else None,
@@ -263,8 +267,10 @@ def _prospect(
     )
 
 
-def _steps(leads: pd.DataFrame, new: Sequence[str], before: Sequence[str], slots: int) -> tuple[Step, ...]:
-    """Greedy: each step takes the candidate that lifts the expected best most."""
+def _steps(
+    leads: pd.DataFrame, new: Sequence[str], before: Sequence[str], slots: int, worth: float
+) -> tuple[Step, ...]:
+    """Greedy: each step takes the candidate that lifts the expected best most, while that is worth a slot."""
     left, steps = list(new), list[Step]()
     best: Array | None = leads[list(before)].to_numpy().max(axis=1) if before else None
     while left and len(steps) < slots:
@@ -272,7 +278,7 @@ def _steps(leads: pd.DataFrame, new: Sequence[str], before: Sequence[str], slots
         # The first of equals is the one with the better CV.
         chosen = max(left, key=lambda name: reached[name].mean())
         gain = None if best is None else float((reached[chosen] - best).mean())
-        if gain is not None and gain <= 0:
+        if gain is not None and gain <= worth:
             break
         steps.append(Step(chosen, gain))
         best = reached[chosen]

@@ -287,7 +287,8 @@ class _Paired:
 def by_fold(prepared: Prepared, a: Run, b: Run) -> Difference | None:
     """The corrected t test where both runs have the same folds, fitted on sets of one size; None elsewhere."""
     folds = prepared.folds
-    if "oob" in (a.kind, b.kind) or folds.scheme == "time" or len(a.scores) != len(b.scores) or len(a.scores) < 2:
+    known = a.folds == b.folds == folds.fingerprint and "oob" not in (a.kind, b.kind) and folds.scheme != "time"
+    if not known or len(a.scores) != len(b.scores) or len(a.scores) < 2:
         return None
     up = get_metric(prepared.competition.metric).greater_is_better
     return corrected_t(a.scores, b.scores, test_to_fit=1 / (folds.n - 1), greater_is_better=up)
@@ -302,7 +303,7 @@ def seeds_noise(prepared: Prepared, a: Run, b: Run, rows_error: float) -> Seeds:
         Standard error of the difference by rows, which explains a part of the spread over folds.
     """
     folds = prepared.folds
-    if by_fold(prepared, a, b) is None or folds.fingerprint not in (a.folds, b.folds):
+    if by_fold(prepared, a, b) is None:
         return Seeds(math.nan, math.nan, math.nan, "")
     differences = (np.asarray(b.scores) - np.asarray(a.scores)).reshape(-1, folds.n)
     n_repeats = len(differences)

@@ -30,6 +30,7 @@ from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
 from kagglekit.outlook import Outlook, RunForecast
 from kagglekit.progress import Task
+from kagglekit.shakeup import Swap
 from kagglekit.stats import Difference, Interval
 
 __all__ = ["RichProgress", "advice", "blend", "comparison", "final_two", "outcome", "shakeup", "table"]
@@ -260,8 +261,23 @@ def shakeup(found: Outlook, comp: str) -> str:
     first = found.forecasts[0].shakeup
     sizes = f"Of {first.n_public + first.n_private} test rows, {first.n_public} are taken as public."
     fits = [[f"{one.name}: {fit[0]}", *fit[1:]] for one in found.forecasts if (fit := _fit(one, comp))]
-    swaps = [swap.words(a, b) for a, b, swap in found.swaps]
+    swaps = _swaps(found.swaps)
     return "\n\n".join("\n".join(part) for part in (lines, [sizes], *fits, swaps) if part)
+
+
+def _swaps(swaps: Sequence[tuple[str, str, Swap]]) -> list[str]:
+    """A line for each pair of neighbours: how often the other one leads, how often they swap, and what a lead tells."""
+    if not swaps:
+        return []
+    pairs = [f"{b} beats {a}" for a, b, _ in swaps]
+    wide = max(map(len, pairs))
+    lines = [
+        f"{'':<{wide}}  {'in public':>9}  {'in private':>10}  {'they swap':>9}  {'public leader truly better':>26}"
+    ]
+    for pair, (_, _, swap) in zip(pairs, swaps, strict=True):
+        chances = f"{swap.public_better:>9.0%}  {swap.private_better:>10.0%}  {swap.chance:>9.0%}  {swap.right:>26.0%}"
+        lines.append(f"{pair:<{wide}}  {chances}")
+    return lines
 
 
 def _span(interval: Interval) -> str:
@@ -289,8 +305,8 @@ def advice(found: Advice) -> str:
 def _prospect_line(one: Prospect, found: Advice, wide: int) -> str:
     changed = "" if one.differs is None else f"{one.differs} ({one.differs / found.n_test:.1%})"
     figures = [f"{one.name:<{wide}}", f"{one.cv:>9.5f}", f"{changed:>12}"]
-    if one.ahead is not None:
-        figures += [f"{one.ahead:>+9.5f}", f"{one.resolution:>9.5f}", f"{one.p_better:>9.0%}"]
+    known = one.ahead is not None
+    figures += [f"{one.ahead:>+9.5f}", f"{one.resolution:>9.5f}", f"{one.p_better:>9.0%}"] if known else [" " * 9] * 3
     notes = ["sent"] * (one.name in found.sent) + ["below the leaderboard's resolution"] * one.below
     return "  ".join([*figures, ", ".join(notes)]).rstrip()
 

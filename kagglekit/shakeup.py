@@ -284,14 +284,6 @@ class Swap:
         """Plain JSON values."""
         return asdict(self)
 
-    def words(self, a: str, b: str) -> str:
-        """For people; a and b are the candidates' names."""
-        return (
-            f"{b} beats {a} in public with a chance of {self.public_better:.0%}, in private {self.private_better:.0%}; "
-            f"they swap places between the two with a chance of {self.chance:.0%}. "
-            f"Who leads in public is truly better in {self.right:.0%} of cases."
-        )
-
 
 def swap_chance(
     metric: Metric,

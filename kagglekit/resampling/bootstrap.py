@@ -18,7 +18,7 @@ from kagglekit.errors import DataError, PredictionsError
 from kagglekit.metrics import Label, Metric
 from kagglekit.parallel import n_cores
 from kagglekit.resampling.draws import Alike, Cells, Draws, at_once
-from kagglekit.resampling.scorers import Plain, Scorer, Sums, areas_of, sums_of
+from kagglekit.resampling.scorers import Plain, Scorer, Sums, areas_of, ranks_of, sums_of
 
 __all__ = ["resampled_scores"]
 
@@ -79,8 +79,9 @@ def resampled_scores(
     -----
     Source: Efron and Tibshirani 1993, chapters 6 and 13; groups: Davison and Hinkley 1997, section 3.8. Exact, never
     binned: metrics of labels resample the table of distinct rows, metrics of losses and moments add columns, the area
-    under the ROC curve walks ranks that were sorted once. Memory does not grow with `n_resamples` but for the result.
-    Other metrics (spearman) call their own function for each resample, which takes minutes for 100,000 rows.
+    under the ROC curve and the correlation of ranks sort once. Memory does not grow with `n_resamples` but for the
+    result. Labels of many classes and predictions are too many distinct rows for a table: there the metric's own
+    function is called for each resample.
     """
     truth = metric.truth(y, classes)
     predicted = [metric.predicted(metric.aligned(y, frame, classes), classes) for frame in frames]
@@ -139,6 +140,8 @@ def _scorer(metric: Metric, truth: Array, predicted: Sequence[Array], sums: Any,
         return Sums(np.ascontiguousarray(columns), finish)
     if metric.function is metrics.roc_auc:
         return areas_of(truth, predicted, groups)
+    if metric.function is metrics.spearman:
+        return ranks_of(truth, predicted, groups)
     return Plain(metric, truth, predicted, groups)
 
 

@@ -15,7 +15,7 @@ from kagglekit import metrics
 from kagglekit.errors import DataError
 from kagglekit.metrics import Metric
 
-__all__ = ["Areas", "Plain", "Scorer", "Sums", "areas_of", "sums_of"]
+__all__ = ["Areas", "Plain", "Ranks", "Scorer", "Sums", "areas_of", "ranks_of", "sums_of"]
 
 Array = npt.NDArray[Any]
 
@@ -154,6 +154,63 @@ def _order(positive: Array, scores: Array) -> tuple[Array, Array, Array, Array]:
     lost, kept = (np.searchsorted(scores[below], scores[above], side) for side in _SIDES)
     # Unsigned, so that compiled loops need not look for negative places.
     return above.astype(np.uint32), below.astype(np.uint32), lost.astype(np.uint32), kept.astype(np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Correlation of mid-ranks: values are sorted once, and a resample only counts its way along.
+
+    Parameters
+    ----------
+    truth : tuple of ndarray
+        Of `y`: the rows by rising value and, for each row, how many values are below it and how many are not above.
+    predicted : tuple, length n_predictions
+        The same of each prediction.
+    groups : ndarray of int, shape (n_rows,), optional
+        The unit of each row; without it each row is a unit.
+    """
+
+    truth: tuple[Array, Array, Array]
+    predicted: tuple[tuple[Array, Array, Array], ...]
+    groups: Array | None = None
+
+    def scores(self, counts: Array, loops: ModuleType) -> Array:
+        return np.array([self._correlations(count) for part in _by_row(counts, self.groups) for count in part])
+
+    def _correlations(self, count: Array) -> list[float]:
+        weight = count.astype(np.float64)
+        y, *ranks = (_centred(_mid_ranks(weight, *order), weight) for order in (self.truth, *self.predicted))
+        return [_correlation(y, p, weight) for p in ranks]
+
+
+def ranks_of(truth: Array, predicted: Sequence[Array], groups: Array | None) -> Ranks:
+    """A scorer by ranks for `metrics.spearman`."""
+    y, *orders = (_places(values) for values in (truth, *predicted))
+    return Ranks(y, tuple(orders), groups)
+
+
+def _places(values: Array) -> tuple[Array, Array, Array]:
+    order = np.argsort(values)
+    below, through = (np.searchsorted(values[order], values, side) for side in _SIDES)
+    return order, below, through
+
+
+def _mid_ranks(weight: Array, order: Array, below: Array, through: Array) -> Array:
+    """Twice the mid-ranks of rows that count `weight` times: whole numbers, so that equal rows are exactly equal."""
+    reach = np.concatenate(([0.0], np.cumsum(weight[order])))
+    ranks: Array = reach[below] + reach[through]
+    return ranks
+
+
+def _centred(ranks: Array, weight: Array) -> Array:
+    rows: Array = ranks - (ranks @ weight) / weight.sum()
+    return rows
+
+
+def _correlation(a: Array, b: Array, weight: Array) -> float:
+    weighted = a * weight
+    spread = math.sqrt(float(weighted @ a) * float((b * weight) @ b))
+    return float(np.clip(weighted @ b / spread, -1, 1)) if spread > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)

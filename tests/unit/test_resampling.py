@@ -14,7 +14,7 @@ from kagglekit.errors import DataError, PredictionsError
 from kagglekit.metrics import METRICS, get_metric
 from kagglekit.resampling import fast, plain, resampled_scores
 from kagglekit.resampling.draws import Alike, Cells, at_once
-from kagglekit.resampling.scorers import Areas, Plain, Sums, areas_of, sums_of
+from kagglekit.resampling.scorers import Areas, Plain, Sums, areas_of, ranks_of, sums_of
 
 CLASSES = (0, 1, 2)
 Y = labels_for(make_ids(90), CLASSES, 0)
@@ -43,6 +43,9 @@ def test_scorers_give_what_the_function_gives_on_repeated_rows(name, loops):
         scorer = Sums(np.vstack([np.ones(len(truth)), sums[0]]), sums[1])
     elif name == "roc_auc":
         scorer = areas_of(truth, predicted, None)
+    elif name == "spearman":
+        scorer = ranks_of(np.round(truth), [np.round(p) for p in predicted], None)
+        truth, predicted = np.round(truth), [np.round(p) for p in predicted]
     for count, scores in zip(counts, scorer.scores(counts, loops), strict=True):
         rows = np.repeat(np.arange(len(Y)), count)
         expected = [metric.function(truth[rows], p[rows]) for p in predicted]
@@ -166,3 +169,10 @@ def test_areas_take_units_of_several_rows():
     assert isinstance(areas, Areas)
     found = areas.scores(np.array([[1, 1], [2, 0]], dtype=np.int32), plain)
     assert found[:, 0] == pytest.approx([0.875, 1.0])
+
+
+def test_a_constant_has_no_correlation_of_ranks():
+    y, constant = np.array([1.0, 2.0, 3.0, 3.0]), np.full(4, 0.3)
+    ranks = ranks_of(y, [constant, y, -y], np.array([0, 0, 1, 1]))
+    found = ranks.scores(np.array([[1, 1], [0, 2]], dtype=np.int32), plain)
+    np.testing.assert_allclose(found, [[0, 1, -1], [0, 0, 0]], atol=1e-12)

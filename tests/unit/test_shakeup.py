@@ -141,8 +141,3 @@ def test_swaps_happen_as_often_as_forecast():
         chances.append(found.chance)
         swapped.append(public * private < 0)
     assert np.mean(swapped) == pytest.approx(np.mean(chances), abs=0.1)
-
-
-def test_words_name_both():
-    words = swap_chance(MAE, *two(0.5, 50, 0), (), n_public=20, n_private=30, n_resamples=50).words("old", "new")
-    assert words.startswith("new beats old in public")
