@@ -28,6 +28,7 @@ VIEWS = {
 LOOK = """
 <pre id="looked"></pre>
 <script>
+addEventListener("load", () => {
 const faults = [], sizes = {}
 for (const svg of document.querySelectorAll("svg")) {
   const box = svg.getBBox(), name = svg.getAttribute("aria-labelledby") || svg.getAttribute("class")
@@ -45,6 +46,7 @@ sizes.svgs = document.querySelectorAll("svg").length
 sizes.images = document.images.length
 sizes.dark = matchMedia("(prefers-color-scheme: dark)").matches
 document.getElementById("looked").textContent = JSON.stringify({faults, sizes})
+})
 </script>
 """
 

@@ -51,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A small image with the words below it; `uri` is a data URI."""
+    """A small image with the words below it; `uri` is a data URI in base 64, which the template does not escape."""
 
     uri: str
     words: str

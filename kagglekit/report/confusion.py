@@ -93,7 +93,7 @@ def matrix_chart(found: Confusion) -> Chart:
             colour = PAPER if shares[i, j] > 0.5 else INK
             size = 12 if n <= 8 else 8
             axes.text(j, i, f"{found.counts[i, j]:,}", ha="center", va="center", color=colour, fontsize=size)
-        names = [trimmed(c, 14) for c in found.classes]
+        names = [trimmed(c, 18) for c in found.classes]
         axes.set_xticks(range(n), names, rotation=0 if n <= 3 else 45, ha="center" if n <= 3 else "right")
         axes.tick_params(axis="x", labelcolor=INK)
         axes.set_yticks(range(n), names)

@@ -92,10 +92,8 @@ def _name(submission: Submission) -> str:
 
 
 def _table(material: Material, sent: Sequence[Submission]) -> Table:
-    columns = [
-        Column("run", "name"),
-        *(Column(c, "number") for c in ("CV", "± SE", "public", "public − CV", "private")),
-    ]
+    has_private = any(s.private is not None for s in sent)
+    heads = ("CV", "± SE", "public", "public − CV", *(["private"] if has_private else []))
     rows = [
         [
             _name(s),
@@ -103,8 +101,9 @@ def _table(material: Material, sent: Sequence[Submission]) -> Table:
             number(s.cv_se),
             number(s.public),
             signed((s.public or 0.0) - s.cv),
-            number(s.private),
+            *([number(s.private)] if has_private else []),
         ]
         for s in sent
     ]
+    columns = [Column("run", "name"), *(Column(head, "number") for head in heads)]
     return Table(f"Submissions to {material.place}", columns, rows, "The same file sent twice stands here once.")

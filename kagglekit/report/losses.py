@@ -15,7 +15,7 @@ from kagglekit.report.words import number, percent, plural, printable, signed, t
 
 __all__ = ["losses", "losses_section"]
 
-_PICTURES, _ROWS, _COLUMNS = 18, 15, 6
+_PICTURES, _ROWS, _COLUMNS = 15, 15, 6
 
 
 def losses(material: Material) -> pd.Series:

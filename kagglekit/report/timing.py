@@ -66,7 +66,7 @@ def progress_chart(material: Material) -> Chart:
             y = min(max(row.score, low_high[0]), low_high[1])
             _numbered(axes, x, y, material.numbers[row.name], colour_of(row))
         axes.set_ylim(*low_high)
-        axes.set_xlim(left=0)
+        axes.set_xlim(-0.04 * spent[-1], 1.02 * spent[-1])
         _clock_axis(axes)
         axes.set_xlabel("time of all runs so far")
         axes.set_ylabel(material.competition.metric)
