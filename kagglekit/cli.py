@@ -188,8 +188,10 @@ def board(
     as_json: Json = False,
 ) -> None:
     """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
+    if out is not None and not web:
+        raise typer.BadParameter("it says where the page of --web goes: add --web.", param_hint="--out")
     flow = _flow(comp, on, set_)
-    if web or out is not None:
+    if web:
         typer.echo(_shown(flow.web_board(out or flow.workspace.report(comp, "-board"))))
         return
     _print_board(flow, as_json)

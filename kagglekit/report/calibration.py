@@ -49,9 +49,15 @@ class Reliability:
 
 
 def _bins(p: Array) -> list[Array]:
-    """Row numbers of bins of nearly as many rows each, rising in p."""
+    """Row numbers of bins of nearly as many rows each, rising in p.
+
+    Equal probabilities share a bin: else the order of rows, which may go by label, would part them.
+    """
     n = max(1, min(_BINS, len(p) // _FEWEST))
-    return np.array_split(np.argsort(p, kind="stable"), n)
+    order = np.argsort(p, kind="stable")
+    rising = p[order]
+    cuts = np.searchsorted(rising, rising[np.arange(1, n) * len(p) // n], side="left")
+    return np.split(order, np.unique(cuts[cuts > 0]))
 
 
 def reliability(p: Array, event: Array) -> Reliability:
