@@ -151,8 +151,10 @@ def _attributes(attributes: Mapping[str, str], name: str, used: set[str]) -> dic
         kept["href"] = f"#{name}-{attributes[_HREF][1:]}"
     if "clip-path" in attributes:
         kept["clip-path"] = attributes["clip-path"].replace("url(#", f"url(#{name}-")
-    # The page's own font, so that the figure's words look like the words around it.
-    kept["style"] = re.sub(r"font-family:[^;]*;?", "", attributes.get("style", "")).strip()
+    # The page's own font, so that the figure's words look like the words around it. Older releases of matplotlib write
+    # size and family as one.
+    style = re.sub(r"font:[^;]*?([\d.]+px)[^;]*", r"font-size: \1", attributes.get("style", ""))
+    kept["style"] = re.sub(r"font-family:[^;]*;?", "", style).strip()
     return kept
 
 
