@@ -24,7 +24,7 @@ from kagglekit.report.leaderboard import leaderboard_section, scored
 from kagglekit.report.losses import losses_section
 from kagglekit.report.material import Material
 from kagglekit.report.residuals import residuals_section
-from kagglekit.report.story import Chapter, board_section, chapters, in_order_chart, opening
+from kagglekit.report.story import Chapter, board_section, chapters, in_order_chart, opening, reasons_table
 from kagglekit.report.timing import timing_section
 from kagglekit.report.words import number, plural, printable
 
@@ -83,12 +83,12 @@ def write_report(
 
 
 def write_board(material: Material, path: Path) -> Path:
-    """Write the board alone, with the scores as a chart: quick, as nothing is looked at closely.
+    """Write the board alone, with scores as a chart and hypotheses: quick, as nothing is looked at closely.
 
     Parameters, returns and raises are those of `write_report`.
     """
     section = board_section(material)
-    alone = replace(section, blocks=[*section.blocks, in_order_chart(material)])
+    alone = replace(section, blocks=[*section.blocks, in_order_chart(material), reasons_table(material)])
     return _write(_environment(), material, path, [alone], ())
 
 

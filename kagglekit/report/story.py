@@ -15,7 +15,16 @@ from kagglekit.report.material import Material
 from kagglekit.report.words import number, plural, span, trimmed
 from kagglekit.stats import Interval
 
-__all__ = ["Chapter", "board_section", "chapters", "colour_of", "in_order_chart", "opening", "verdict_words"]
+__all__ = [
+    "Chapter",
+    "board_section",
+    "chapters",
+    "colour_of",
+    "in_order_chart",
+    "opening",
+    "reasons_table",
+    "verdict_words",
+]
 
 _KINDS = {"oob": "out of bag", "blend": "blend", "oof": ""}
 _JOINT = {"better": "better than", "worse": "worse than", "no difference": "no difference to"}
@@ -208,6 +217,13 @@ def _board_row(material: Material, row: Row) -> list[str]:
         "best" if row is material.rows[0] else "tied with best" if row.tied else "",
         verdict_words(row),
     ]
+
+
+def reasons_table(material: Material) -> Table:
+    """Why each run was tried, in the order of making."""
+    columns = [Column("#", "number"), Column("run", "name"), Column("why"), Column("changes")]
+    rows = [[str(material.numbers[row.name]), row.name, row.hypothesis, row.change] for row in material.in_order]
+    return Table("Why each was tried", columns, rows)
 
 
 def board_section(material: Material) -> Section:

@@ -110,6 +110,7 @@ def test_the_board_alone_is_a_page(tmp_path):
     page = check(write_board(story(), tmp_path / "board.html").read_text(encoding="utf-8"))
     assert page.titles == ["The board", "How it was made"]
     assert page.text.count("tied with best") == 2
+    assert "why crop" in page.text
     assert len(page.drawn) == 1
 
 
