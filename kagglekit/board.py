@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kagglekit.config import Pipeline
@@ -11,7 +11,7 @@ from kagglekit.contracts import Run, Submission
 from kagglekit.dataset import Prepared
 from kagglekit.metrics import get_metric
 from kagglekit.scoring import decided
-from kagglekit.stats import paired_bootstrap, verdict
+from kagglekit.stats import Verdict, paired_bootstrap, verdict
 
 __all__ = ["Row", "board", "change_words"]
 
@@ -31,6 +31,8 @@ class Row:
     weights : mapping of str to float
     public, private : float or None
         From the ledger, where this run was submitted.
+    tied : bool
+        Not the best, and not significantly worse than the best: the difference lies inside the noise.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Row:
     weights: Mapping[str, float]
     public: float | None = None
     private: float | None = None
+    tied: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -62,8 +65,9 @@ def board(
 ) -> list[Row]:
     """The table, best score first.
 
-    Each run is compared with its parent row by row: the paired bootstrap of the competition's own metric on the rows
-    that both predicted. A difference inside the noise is "no difference".
+    Each run is compared with its parent, and with the best, row by row: the paired bootstrap of the competition's own
+    metric on the rows that both predicted. A difference inside the noise is "no difference" to the parent, and a tie
+    with the best.
 
     Parameters
     ----------
@@ -72,10 +76,21 @@ def board(
     runs : mapping of str to Run
         Finished runs by name; blends too.
     submissions : sequence of Submission
+
+    Notes
+    -----
+    The best was chosen by its score, so part of its lead is luck: a run that is tied with it may well be the better
+    one, and one in twenty runs that are as good is yet called worse.
     """
     rows = [_row(prepared, pipeline, run, runs, submissions) for run in runs.values()]
     best_first = -1 if get_metric(prepared.competition.metric).greater_is_better else 1
-    return sorted(rows, key=lambda row: (best_first * row.score, row.name))
+    rows = sorted(rows, key=lambda row: (best_first * row.score, row.name))
+    return rows[:1] + [replace(row, tied=_tied(prepared, row, runs[rows[0].name], runs)) for row in rows[1:]]
+
+
+def _tied(prepared: Prepared, row: Row, best: Run, runs: Mapping[str, Run]) -> bool:
+    found = row.verdict if row.against == best.name else _compare(prepared, best, runs[row.name])
+    return found != "worse"
 
 
 def _row(
@@ -109,8 +124,13 @@ def _row(
 def _verdict(prepared: Prepared, parent: Run | None, run: Run) -> str:
     if parent is None:
         return f"{run.parent} is not trained" if run.parent else ""
+    return _compare(prepared, parent, run)
+
+
+def _compare(prepared: Prepared, a: Run, b: Run) -> Verdict:
+    """What may be said of b."""
     facts, folds = prepared.competition, prepared.folds
-    before, after = (decided(r.oof.frame, prepared.y, folds, facts) for r in (parent, run))
+    before, after = (decided(run.oof.frame, prepared.y, folds, facts) for run in (a, b))
     shared = after.index.intersection(before.index)
     difference = paired_bootstrap(
         get_metric(facts.metric),

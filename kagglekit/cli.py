@@ -183,9 +183,35 @@ def submit(
 
 
 @app.command()
-def board(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) -> None:
+def board(
+    comp: Comp,
+    on: On = None,
+    set_: Set = None,
+    web: Annotated[bool, typer.Option("--web", help="Write the board as one HTML page and print its path.")] = False,
+    out: Annotated[Path | None, typer.Option(help="With --web: the page; reports/COMP-board.html if none.")] = None,
+    as_json: Json = False,
+) -> None:
     """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
-    _print_board(_flow(comp, on, set_), as_json)
+    if out is not None and not web:
+        raise typer.BadParameter("it says where the page of --web goes: add --web.", param_hint="--out")
+    flow = _flow(comp, on, set_)
+    if web:
+        typer.echo(_shown(flow.web_board(out or flow.workspace.report(comp, "-board"))))
+        return
+    _print_board(flow, as_json)
+
+
+@app.command()
+def report(
+    comp: Comp,
+    run: Annotated[str | None, typer.Option(help="The run to look at closely; the best if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page; reports/COMP.html if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """The story of a competition as one HTML page: what was tried and why, what it scored, where it errs."""
+    flow = _flow(comp, on, set_)
+    typer.echo(_shown(flow.report(out or flow.workspace.report(comp), run=run)))
 
 
 @app.command()

@@ -101,18 +101,20 @@ class _Line:
 def table(rows: Sequence[Row], metric: str) -> str:
     """The table of experiments as text: a line of figures for each run, its hypothesis below it.
 
-    Plain lines, so that it reads the same on a phone-wide terminal, in a log and in an issue.
+    Plain lines, so that it reads the same on a phone-wide terminal, in a log and in an issue. An "=" marks the runs
+    that are tied with the best.
     """
     names = [row.name + _KIND.get(row.kind, "") for row in rows]
     wide = max([len("experiment"), *map(len, names)])
-    lines = [f"{'experiment':<{wide}}  {'CV ' + metric:>14}  {'± SE':>7}  {'time':>6}  verdict"]
+    lines = [f"{'experiment':<{wide}}  {'CV ' + metric:>14}   {'± SE':>7}  {'time':>6}  verdict"]
     for name, row in zip(names, rows, strict=True):
         error = _error(row.standard_error)
-        lines.append(
-            f"{name:<{wide}}  {row.score:>14.4f}  {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip()
-        )
+        score = f"{row.score:>14.4f} {'=' if row.tied else ' '}"
+        lines.append(f"{name:<{wide}}  {score} {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip())
         words = f"{row.hypothesis} [{row.change}]" if row.change else row.hypothesis
         lines += textwrap.wrap(words, width=84, initial_indent="    ", subsequent_indent="    ")
+    if any(row.tied for row in rows):
+        lines += ["", f"= tied with the best: the difference to {rows[0].name} lies inside the noise"]
     return "\n".join(lines)
 
 

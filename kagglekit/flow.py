@@ -32,6 +32,7 @@ from kagglekit.outlook import Outlook, RunForecast, advise_runs, forecast_run, o
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
 from kagglekit.rebuild import Rebuilt, rebuild
+from kagglekit.report import Material, write_board, write_report
 from kagglekit.shakeup import PUBLIC_SHARE
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
@@ -227,11 +228,39 @@ class Flow:
             )
         return run
 
-    def board(self) -> list[Row]:
-        """The table of experiments and ensembles."""
+    def finished(self) -> dict[str, Run]:
+        """All that the board shows: experiments, the ensembles that can be made of them, and the baselines."""
         runs = self.runs()
         ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
-        runs = runs | {name: self.ensemble(name) for name in ready}
+        blends = {name: self.ensemble(name) for name in ready}
+        return runs | blends | self._floor()
+
+    def _floor(self) -> dict[str, Run]:
+        found: dict[str, Run] = {}
+        for experiment in self.baselines():
+            try:
+                found[experiment.name] = train(self.prepared, experiment, self.store, progress=self.progress)
+            except DataError as error:  # such as: no column that one rule can be made of
+                self.progress.say(f"No baseline '{experiment.name}': {error.message}")
+        return found
+
+    def baselines(self) -> list[Experiment]:
+        """The baselines that the pipeline file leaves out: they stand in every table all the same, to be beaten."""
+        named = {e.model for e in self.pipeline.experiments.values()}
+        taken = {*self.pipeline.experiments, *self.pipeline.ensembles}
+        task = self.pipeline.competition.task
+        offered = [m for m in registry.model_names(task) if m in registry.BASELINES and m not in named]
+        return [
+            Experiment(name=f"baseline-{m}" if m in taken else m, why=registry.BASELINES[m], model=m, params={})
+            for m in offered
+            if m != "oner" or not task.startswith("image")  # there is no column to rule by
+        ]
+
+    def board(self) -> list[Row]:
+        """The table of experiments, ensembles and baselines."""
+        return self._board(self.finished())
+
+    def _board(self, runs: Mapping[str, Run]) -> list[Row]:
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
 
     def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
@@ -273,6 +302,26 @@ class Flow:
         fitting = {name: run for name, run in sent.items() if run.data == self.prepared.data}
         return advise_runs(
             self.prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share
+        )
+
+    def report(self, path: Path, *, run: str | None = None) -> Path:
+        """The story of the competition as one page; `run` is looked at closely, the best if none."""
+        return write_report(self._material(run), path, progress=self.progress)
+
+    def web_board(self, path: Path) -> Path:
+        """The board alone as a page."""
+        return write_board(self._material(), path)
+
+    def _material(self, closer: str | None = None) -> Material:
+        runs = self.finished()
+        return Material(
+            title=self.slug.replace("-", " ").capitalize(),
+            site=self.workspace.site,
+            prepared=self.prepared,
+            runs=runs,
+            rows=self._board(runs),
+            submissions=self.ledger.submissions(),
+            closer=closer,
         )
 
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:

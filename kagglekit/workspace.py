@@ -52,6 +52,10 @@ class Workspace:
         """Kaggle's ledger belongs in git; the arena's is as local as the arena itself."""
         return self.submissions(comp) / ("ledger.jsonl" if self.site == "kaggle" else "practice.jsonl")
 
+    def report(self, comp: str, what: str = "") -> Path:
+        """Where a page of results goes; `what` tells one kind from another."""
+        return self.root / "reports" / f"{comp}{what}.html"
+
     @property
     def arena(self) -> Path:
         """The state of this workspace's arena: hosted competitions and their leaderboards."""

@@ -93,7 +93,7 @@ def test_each_stage_has_a_command(hosted):
         said = hosted(*words)
         assert said.status == 0, said.err
     rows = as_json(hosted("board", "flowers", "--json"))
-    assert {row["name"] for row in rows} == {"majority", "forest", "forest-oob", "blend"}
+    assert {row["name"] for row in rows} == {"majority", "oner", "forest", "forest-oob", "blend"}
     assert rows[-1]["name"] == "majority"
     assert next(r for r in rows if r["name"] == "forest-oob")["verdict"] in ("better", "worse", "no difference")
 

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "pandas", "sklearn", "torch", "timm", "fastai", "lightgbm", "kaggle", "pydantic", "starlette", "rich")
+HEAVY = (
+    *("numpy", "pandas", "sklearn", "torch", "timm", "fastai", "lightgbm", "kaggle", "pydantic", "starlette", "rich"),
+    *("jinja2", "matplotlib"),
+)
 
 
 def _loaded(code: str, cwd) -> set[str]:
@@ -32,10 +35,14 @@ def test_help_loads_nothing_heavy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["flow", "gateway", "train", "prepare", "models.registry", "models.vision.estimator"]
+    "module", ["flow", "gateway", "train", "prepare", "report", "models.registry", "models.vision.estimator"]
 )
 def test_no_module_of_the_flow_loads_deep_learning_or_the_client(tmp_path, module):
-    assert _loaded(f"import kagglekit.{module}", tmp_path) & {"torch", "timm", "fastai", "lightgbm", "kaggle"} == set()
+    assert (
+        _loaded(f"import kagglekit.{module}", tmp_path)
+        & {*("torch", "timm", "fastai", "lightgbm", "kaggle", "jinja2", "matplotlib")}
+        == set()
+    )
 
 
 def test_the_version_is_told(tmp_path):

@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit.advice import Advice, Pair, Prospect, Step
 from kagglekit.board import Row, change_words
 from kagglekit.compare import Comparison, Seeds
-from kagglekit.console import advice, blend, comparison, final_two, outcome, shakeup
+from kagglekit.console import advice, blend, comparison, final_two, outcome, shakeup, table
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.flow import Outcome
 from kagglekit.outlook import Outlook, RunForecast
@@ -61,7 +61,7 @@ def result(**facts) -> Outcome:
     sent = Submission("arena", "s", run.id, "f.csv", "0" * 64, "m", 0.85, 0.05, "7", "complete", 0.8125)
     rows = [
         row("blend", 0.85, kind="blend", against="squish", verdict="no difference", hypothesis="together"),
-        row("squish", 0.84),
+        row("squish", 0.84, tied=True),
         row("crop", 0.80, against="squish", verdict="worse", change="resize squish -> crop"),
         row("nothing", 0.1, standard_error=None, kind="oob"),
     ]
@@ -91,6 +91,12 @@ def forecast(public: float | None, name: str = "blend") -> RunForecast:
 def test_the_end_of_submit_is_as_it_was():
     text = outcome(result(), "accuracy", [("kagglekit board x", "to see")], {"data": Path("data/x")}) + "\n"
     assert text == GOLDEN.read_text()
+
+
+def test_a_table_without_ties_does_not_explain_them():
+    text = table([row("best", 0.9), row("worse", 0.1)], "accuracy")
+    assert "=" not in text
+    assert "tied" not in text
 
 
 def test_a_dry_run_says_so():

@@ -1,0 +1,95 @@
+"""The rows that are predicted worst."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.metrics import label_codes
+from kagglekit.report.blocks import Block, Column, Gallery, Note, Picture, Section, Table
+from kagglekit.report.images import thumbnail
+from kagglekit.report.material import Material
+from kagglekit.report.words import number, percent, plural, printable, signed, trimmed
+
+__all__ = ["losses", "losses_section"]
+
+_PICTURES, _ROWS, _COLUMNS = 15, 15, 6
+
+
+def losses(material: Material) -> pd.Series:
+    """The loss of each row of the run that is looked at closely, by id, the largest first.
+
+    Minus the logarithm of the true class's share of belief; for values the distance from the truth. It is not the
+    competition's metric, which need not be a mean over rows.
+    """
+    frame = material.focus.oof.frame
+    y, classes = material.prepared.y.loc[frame.index], material.competition.classes
+    if not material.competition.is_classification:
+        loss = np.abs(frame.iloc[:, 0].to_numpy(float) - y.to_numpy(float))
+    else:
+        P = np.clip(frame[[str(c) for c in classes]].to_numpy(float), 1e-15, None)
+        loss = -np.log(P[np.arange(len(P)), label_codes(y, classes)] / P.sum(axis=1))
+    return pd.Series(loss, index=frame.index).sort_values(ascending=False, kind="stable")
+
+
+def losses_section(material: Material) -> Section:
+    """The worst rows: pictures where there are any, else a table."""
+    ranked = losses(material)
+    words = (
+        f"Training rows on which {material.focus.name}, which did not see them, was most sure of something else. Wrong "
+        "labels and rows that no model can know come first here: look before you train."
+        if material.competition.is_classification
+        else f"Training rows on which {material.focus.name}, which did not see them, was farthest off."
+    )
+    blocks: list[Block] = (
+        _pictures(material, ranked) if material.competition.has_images else [_table(material, ranked.index[:_ROWS])]
+    )
+    return Section("worst", "The largest losses", words, blocks)
+
+
+def _pictures(material: Material, ranked: pd.Series) -> list[Block]:
+    pictures = []
+    for id_ in ranked.index[:_PICTURES]:
+        path = str(material.prepared.train.loc[id_, "path"])
+        if (small := thumbnail(path)) is None:
+            continue
+        facts = _facts(material, id_)
+        words = "; ".join(f"{name} {value}" for name, value in facts)
+        pictures.append(Picture(small.uri, words, facts, small.width, small.height))
+    tried = min(_PICTURES, len(ranked))
+    told = f"The {plural(tried, 'image')} with the largest loss, the largest first, at most 200 pixels a side."
+    gallery = Gallery("Images with the largest loss", told, pictures)
+    lost = tried - len(pictures)
+    return [gallery, *([Note(f"{plural(lost, 'image')} of these could not be read.")] if lost else [])]
+
+
+def _facts(material: Material, id_: Any) -> list[tuple[str, str]]:
+    """Id, true, predicted, and how sure: name and value of each line."""
+    name = (material.competition.id, printable(id_))
+    frame, y = material.focus.oof.frame, material.prepared.y
+    row: Any = frame.iloc[frame.index.get_loc(id_)]
+    true: Any = y.iloc[y.index.get_loc(id_)]
+    if not material.competition.is_classification:
+        value = float(row.iloc[0])
+        off = signed(value - float(true))
+        return [name, ("true", number(float(true))), ("predicted", number(value)), ("off by", off)]
+    shares = row / (row.sum() or 1)
+    guess = str(shares.idxmax())
+    sure, left = float(shares[guess]), float(shares[str(true)])
+    return [name, ("true", f"{true}, {percent(left)}"), ("predicted", f"{guess}, {percent(sure)}")]
+
+
+def _table(material: Material, ids: pd.Index) -> Table:
+    facts = {i: _facts(material, i) for i in ids}
+    shown = list(material.prepared.X.columns[:_COLUMNS])
+    heads = [Column(name, "text" if place else "name") for place, (name, _) in enumerate(facts[ids[0]])]
+    heads += [Column(str(column)) for column in shown]
+    cells = material.prepared.X.loc[ids, shown].astype(object).to_numpy()
+    rows = [
+        [*(value for _, value in lines), *("" if pd.isna(cell) else trimmed(cell, most=28) for cell in row)]
+        for lines, row in zip(facts.values(), cells, strict=True)
+    ]
+    words = "The share beside a class is the belief in it." if material.competition.is_classification else ""
+    return Table("Rows with the largest loss", heads, rows, words, wide=True)
