@@ -24,7 +24,7 @@ __all__ = ["Inflation", "measure_inflation"]
 
 Array = npt.NDArray[Any]
 
-_REPEATS, _TREES = 5, 50
+_REPEATS = 5
 _MOST_ROWS = 5_000
 _RESAMPLES = 1_000
 
@@ -78,7 +78,13 @@ class Inflation:
 
 
 def measure_inflation(
-    prepared: Prepared, copies: Copies, *, X: pd.DataFrame | None = None, progress: Progress | None = None
+    prepared: Prepared,
+    copies: Copies,
+    *,
+    X: pd.DataFrame | None = None,
+    sees: str = "the columns",
+    n_trees: int = 50,
+    progress: Progress | None = None,
 ) -> Inflation:
     """Cross-validate a small forest on both kinds of folds, and compare its predictions row by row.
 
@@ -88,6 +94,10 @@ def measure_inflation(
     copies : Copies
     X : DataFrame by training id, optional
         Features to use instead of the columns: for images, pixels.
+    sees : str
+        What these are, in words.
+    n_trees : int
+        Of each forest.
     progress : Progress, optional
 
     Returns
@@ -116,7 +126,7 @@ def measure_inflation(
     with (progress or Silent()).task("duplicates split and together", 2) as task:
         tries = []
         for folds in cuts:
-            tries.append(_cross_validated(X, y, folds, prepared.competition))
+            tries.append(_cross_validated(X, y, folds, prepared.competition, n_trees))
             task.advance()
     split, together = tries
     # Only rows with a duplicate can gain by it: for the others both folds differ by chance alone, which would hide it.
@@ -126,7 +136,7 @@ def measure_inflation(
     among = _Tries(prepared.competition, y.loc[linked], *([frame.loc[linked] for frame in part] for part in tries))
     return Inflation(
         metric=prepared.competition.metric,
-        model=f"a forest of {_TREES} trees",
+        model=f"a forest of {n_trees} trees on {sees}",
         split=everything.score(everything.split),
         together=everything.score(everything.together),
         gain=everything.difference(groups),
@@ -159,9 +169,11 @@ def _cut(prepared: Prepared, y: pd.Series, groups: pd.Series, *, together: bool)
     )
 
 
-def _cross_validated(X: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> list[pd.DataFrame]:
+def _cross_validated(
+    X: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition, n_trees: int
+) -> list[pd.DataFrame]:
     """Out-of-fold predictions, a frame for each repeat."""
-    params = {"n_estimators": _TREES, "min_samples_leaf": 1, "max_features": "sqrt", "n_jobs": 1}
+    params = {"n_estimators": n_trees, "min_samples_leaf": 1, "max_features": "sqrt", "n_jobs": 1}
     parts: list[list[pd.DataFrame]] = [[] for _ in range(folds.repeats)]
     for split in folds.splits():
         forest = registry.build("forest", params, task=competition.task, seed=split.repeat).set_params(oob=False)

@@ -22,8 +22,6 @@ Array = npt.NDArray[Any]
 FEATURES = "size and weight of the files, mean and spread of the colours, 8 x 8 pixels of small pictures"
 """What stands in for the features of a network, in words."""
 
-_CELLS = 8
-
 
 class Pictures:
     """Every image of train and test at 32 x 32 pixels, squished.
@@ -46,10 +44,10 @@ class Pictures:
         images = DecodedImages.open(self.paths, SIDE, "squish", cache_dir=cache, progress=progress)
         self.values = images.take(self.paths)
 
-    def thumbnails(self) -> Array:
-        """Pixels at 8 x 8: float32 of shape (n_images, 192)."""
-        block = SIDE // _CELLS
-        cells = self.values.reshape(-1, _CELLS, block, _CELLS, block, 3).mean(axis=(2, 4), dtype=np.float32)
+    def thumbnails(self, side: int = 8) -> Array:
+        """Pixels at `side` x `side`, a divisor of 32: float32 of shape (n_images, 3 * side ** 2)."""
+        block = SIDE // side
+        cells = self.values.reshape(-1, side, block, side, block, 3).mean(axis=(2, 4), dtype=np.float32)
         return np.asarray(cells.reshape(len(self.values), -1))
 
     def blocks(self, train_ids: pd.Index, test_ids: pd.Index) -> Mapping[str, Pair]:

@@ -23,6 +23,7 @@ from kagglekit.progress import Progress, Silent
 __all__ = ["Drift", "check_groups_file", "study_drift", "write_groups"]
 
 _FEW_LINKED = 10
+_PIXELS = 4
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ class Drift:
         }
 
 
-def study_drift(prepared: Prepared, runs: Mapping[str, Run], *, progress: Progress | None = None) -> Drift:
+def study_drift(
+    prepared: Prepared, runs: Mapping[str, Run], *, n_trees: int = 100, progress: Progress | None = None
+) -> Drift:
     """Check whether validation speaks for the test rows.
 
     Parameters
@@ -115,6 +118,8 @@ def study_drift(prepared: Prepared, runs: Mapping[str, Run], *, progress: Progre
     prepared : Prepared
     runs : mapping of str to Run
         Finished runs by name; forests among them are looked at.
+    n_trees : int
+        Of the forests that tell train from test; those that measure inflation have half as many.
     progress : Progress, optional
 
     Raises
@@ -128,9 +133,9 @@ def study_drift(prepared: Prepared, runs: Mapping[str, Run], *, progress: Progre
         paths = prepared.train["path"].tolist(), prepared.test["path"].tolist()
         pictures = Pictures(*paths, cache=prepared.cache, progress=progress)
     copies = find_copies(prepared, pictures)
-    inflation, unmeasured = _inflation(prepared, copies, pictures, progress)
+    inflation, unmeasured = _inflation(prepared, copies, pictures, n_trees // 2, progress)
     return Drift(
-        adversarial=_adversarial(prepared, pictures, progress),
+        adversarial=_adversarial(prepared, pictures, n_trees, progress),
         features=FEATURES if pictures else "",
         gaps=tuple(bag_gaps(prepared, runs)),
         copies=copies,
@@ -175,7 +180,7 @@ def check_groups_file(path: Path, id_name: str) -> None:
         raise UsageError(f"{path} is no file of groups; it was left as it is.", hint="Name a new file: groups.csv.")
 
 
-def _adversarial(prepared: Prepared, pictures: Pictures | None, progress: Progress) -> Adversarial:
+def _adversarial(prepared: Prepared, pictures: Pictures | None, n_trees: int, progress: Progress) -> Adversarial:
     """Only grouped rows of which both sides know the group are held out together."""
     train, test = prepared.train, prepared.test
     extra = {} if pictures is None else pictures.blocks(train.index, test.index)
@@ -184,11 +189,11 @@ def _adversarial(prepared: Prepared, pictures: Pictures | None, progress: Progre
     if column in test.columns and not (train[column].isna().any() or test[column].isna().any()):
         groups = (train[column], test[column])
     seen = test.drop(columns=[c for c in ("path", column if groups else None) if c in test.columns])
-    return adversarial_validation(train, seen, groups=groups, extra=extra, progress=progress)
+    return adversarial_validation(train, seen, groups=groups, extra=extra, n_trees=n_trees, progress=progress)
 
 
 def _inflation(
-    prepared: Prepared, copies: Copies, pictures: Pictures | None, progress: Progress
+    prepared: Prepared, copies: Copies, pictures: Pictures | None, n_trees: int, progress: Progress
 ) -> tuple[Inflation | None, str]:
     if not len(copies.within_train):
         return None, ""
@@ -198,10 +203,11 @@ def _inflation(
         return None, "Duplicates lie in one fold already: there is no inflation to measure."
     X = None
     if pictures is not None:
-        pixels = pictures.thumbnails()[: pictures.n_train]
+        pixels = pictures.thumbnails(_PIXELS)[: pictures.n_train]
         X = pd.DataFrame(pixels, index=prepared.train.index).add_prefix("pixel_")
     try:
-        return measure_inflation(prepared, copies, X=X, progress=progress), ""
+        sees = "the columns" if X is None else f"{_PIXELS} x {_PIXELS} pixels"
+        return measure_inflation(prepared, copies, X=X, sees=sees, n_trees=n_trees, progress=progress), ""
     except DataError as error:
         return None, f"Score inflation is not measured: {error}"
 

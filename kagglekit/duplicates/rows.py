@@ -26,6 +26,7 @@ Array = npt.NDArray[Any]
 # More different values than this make a number a measurement, which may be slightly off.
 _MEASURED = 50
 _NEARLY_ALL = 0.99
+_OFTEN = 5
 _CHANCE = 0.1
 _MOST_PAIRS = 5_000_000
 
@@ -122,7 +123,7 @@ class _Rows:
         self.match: dict[Any, float] = {}
         for number, name in enumerate(frame):
             codes = _codes(frame[name])
-            self.match[name] = _match(codes)
+            self.match[name] = _tie_chance(frame[name]) if _is_fine(frame[name]) else _match(codes)
             self.total += _scattered(codes, number)
         # One row for each exact value: further kinds are looked for among these.
         self.first, self.bucket = first_of_equal(self.total)
@@ -154,9 +155,9 @@ class _Rows:
             a, b, pairs = self._linked(self.total - _scattered(_codes(self.frame[name]), number))
             n_pairs += pairs
             parts.append((a, b, f"all but {name}", np.ones(len(a), dtype=np.int64)))
-        match = np.array(list(self.match.values()))
-        chance = self.pairs * float(np.prod(match) * ((1 - match) / match).sum())
-        return _Found("all but one", n_pairs, chance, parts)
+        match = list(self.match.values())
+        others = [(1 - m) * float(np.prod(match[:i] + match[i + 1 :])) for i, m in enumerate(match)]
+        return _Found("all but one", n_pairs, self.pairs * sum(others), parts)
 
     def _chance(self, match: Mapping[Any, float]) -> float:
         return self.pairs * float(np.prod(list(match.values())))
@@ -222,7 +223,31 @@ def _codes(column: pd.Series) -> Array:
 
 def _match(codes: Array) -> float:
     """The chance that two random rows agree."""
-    return float(np.square(np.bincount(codes + 1) / len(codes)).sum())
+    return 2 * _n_pairs(np.bincount(codes + 1)) / (len(codes) * (len(codes) - 1))
+
+
+def _is_fine(column: pd.Series) -> bool:
+    """Whether numbers have so many values that rows which come twice would make most of its ties."""
+    return bool(types.is_numeric_dtype(column.dtype) and column.nunique() > _MEASURED)
+
+
+def _tie_chance(column: pd.Series) -> float:
+    """The chance that two random rows agree in a number of many values, not counting what duplicates bring.
+
+    Values that come often, and gaps, are ties of the column's own; for the others it is the density of the values times
+    the step that they are written in.
+    """
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    known = values[np.isfinite(values)]
+    distinct, counts = np.unique(known, return_counts=True)
+    often = counts > _OFTEN
+    rest, step = np.sort(known[np.isin(known, distinct[~often])]), float(np.diff(distinct).min())
+    reach = max(step, 0.1 * float(known.std()))
+    within = np.searchsorted(rest, rest + reach, side="right") - np.searchsorted(rest, rest - reach, side="left")
+    equal = np.searchsorted(rest, rest, side="right") - np.searchsorted(rest, rest, side="left")
+    smooth = float((within - equal).sum()) * step / (2 * reach)
+    ties = 2 * (_n_pairs(counts[often]) + _n_pairs(np.array([len(values) - len(known)])))
+    return (ties + smooth) / (len(values) * (len(values) - 1))
 
 
 def _near_match(column: pd.Series, step: float) -> float:

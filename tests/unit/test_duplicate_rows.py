@@ -36,6 +36,10 @@ def pairs(links: pd.DataFrame) -> set[tuple[str, str]]:
     return {tuple(sorted(pair)) for pair in zip(links["a"], links["b"], strict=True)}
 
 
+def pairs_of_numbers(links: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(zip(links["a"].tolist(), links["b"].tolist(), strict=True))
+
+
 EXPECTED = {(f"c{i:03d}", f"r{i:03d}") for i in range(COPIES)}
 
 
@@ -88,6 +92,24 @@ def test_equal_rows_of_a_few_coarse_columns_are_no_duplicates():
     assert len(found.links) == 0
     assert found.refused["exact"] > 10_000
     assert found.chance["exact"] == pytest.approx(found.refused["exact"], rel=0.05)
+
+
+def test_a_single_fine_column_is_enough_for_exact_copies():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"petal": rng.normal(size=100), "soil": rng.choice(["clay", "sand"], 100)})
+    found = row_links(pd.concat([frame, frame.iloc[:20]], ignore_index=True))
+    assert pairs_of_numbers(found.links) == {(i, 100 + i) for i in range(20)}
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_ties_of_rounded_numbers_are_foretold(digits):
+    """A measurement in steps ties by chance, with zeros that come often; the chance told is the one that came true."""
+    rng = np.random.default_rng(0)
+    petal = rng.normal(size=2000).round(digits) * (rng.random(2000) < 0.8)
+    frame = pd.DataFrame({"petal": petal, "soil": rng.choice(["clay", "sand"], 2000)})
+    found = row_links(frame)
+    assert len(found.links) == 0
+    assert found.chance["exact"] == pytest.approx(found.refused["exact"], rel=0.1)
 
 
 def test_too_many_near_pairs_are_refused_without_being_listed():
