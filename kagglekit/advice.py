@@ -168,16 +168,10 @@ def advise(
     line : float, optional
         The private score that the final two have to beat; by default the best CV.
 
-    Returns
-    -------
-    Advice
-
     Raises
     ------
     UsageError
-        There is no candidate.
-    PredictionsError, DataError
-        As `kagglekit.stats.future_scores`.
+        There is no candidate. Other errors are those of `kagglekit.stats.future_scores`.
 
     Notes
     -----
@@ -191,25 +185,38 @@ def advise(
         raise UsageError("There is no candidate to weigh.", hint="Train an experiment first.")
     sizes = {"public": n_public, "private": n_private, "true": None}
     drawn = future_scores(metric, y, frames, classes, sizes=sizes, groups=groups, n_resamples=n_resamples, seed=seed)
-    sign = 1 if metric.greater_is_better else -1
     cv = {name: metric.score(y, frame, classes) for name, frame in frames.items()}
-    ranked = sorted(frames, key=lambda name: (-sign * cv[name], name))
+    return _advice(metric, cv, drawn, answers, sent, (n_public, n_private), slots, line)
+
+
+def _advice(
+    metric: Metric,
+    cv: Mapping[str, float],
+    drawn: Mapping[str, pd.DataFrame],
+    answers: Mapping[str, pd.DataFrame],
+    sent: Sequence[str],
+    sizes: tuple[int, int],
+    slots: int,
+    line: float | None,
+) -> Advice:
+    sign = 1 if metric.greater_is_better else -1
+    ranked = sorted(cv, key=lambda name: (-sign * cv[name], name))
     before = [name for name in ranked if name in sent]
     found = {name: differing(answers[name], {s: answers[s] for s in before if s != name}) for name in ranked}
     leads = {part: sign * scores for part, scores in drawn.items()}
     luck = float(np.std((leads["private"] - leads["true"]).to_numpy()))
-    prospects = tuple(_prospect(metric, name, cv[name], before, found[name], answers[name], leads) for name in ranked)
     new = [name for name in ranked if name not in before and found[name][0] != 0]
+    to_beat = cv[ranked[0]] if line is None else line
     return Advice(
-        prospects=prospects,
+        prospects=tuple(
+            _prospect(metric, name, cv[name], before, found[name], answers[name], leads) for name in ranked
+        ),
         sent=tuple(before),
         steps=_steps(leads["true"], new, before, slots, worth=_WORTH * luck),
-        pair=final_two(drawn["private"][ranked], cv[ranked[0]] if line is None else line, metric.greater_is_better)
-        if len(ranked) > 1
-        else None,
-        n_test=n_public + n_private,
-        n_public=n_public,
-        n_private=n_private,
+        pair=final_two(drawn["private"][ranked], to_beat, metric.greater_is_better) if len(ranked) > 1 else None,
+        n_test=sum(sizes),
+        n_public=sizes[0],
+        n_private=sizes[1],
     )
 
 

@@ -26,7 +26,7 @@ from kagglekit.stats import (
     welch,
 )
 
-__all__ = ["Comparison", "Seeds", "compare", "seeds_noise"]
+__all__ = ["Comparison", "Seeds", "by_fold", "compare", "seeds_noise"]
 
 Array = npt.NDArray[Any]
 

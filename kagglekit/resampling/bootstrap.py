@@ -57,8 +57,7 @@ def resampled_scores(
         Rows in a resample; by default as many as there are. With groups, as many groups as hold about that many rows.
     groups : Series by id, optional
         Whole groups are drawn (the cluster bootstrap), as rows of one group err together.
-    n_resamples : int
-    seed : int
+    n_resamples, seed : int
     compiled : bool, optional
         Whether loops are compiled ones; by default when there is much to do and numba is installed. Whole numbers,
         and so labels and ranks, give the same scores in both ways; sums of losses differ by rounding.
@@ -70,10 +69,8 @@ def resampled_scores(
 
     Raises
     ------
-    PredictionsError
-        Ids or columns differ, or a row has no group.
-    DataError
-        `size` is below 1.
+    PredictionsError, DataError
+        Ids or columns differ, or a row has no group; `size` is below 1.
 
     Notes
     -----
