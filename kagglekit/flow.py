@@ -238,6 +238,8 @@ class Flow:
     def _floor(self) -> dict[str, Run]:
         found: dict[str, Run] = {}
         for experiment in self.baselines():
+            if not self.store.has(run_id(self.prepared, experiment)):
+                self.progress.say(f"Fitting the baseline '{experiment.name}', which stands in every table.")
             try:
                 found[experiment.name] = train(self.prepared, experiment, self.store, progress=self.progress)
             except DataError as error:  # such as: no column that one rule can be made of

@@ -9,7 +9,7 @@ __all__ = ["number", "percent", "plural", "printable", "signed", "span", "trimme
 
 _SMALLEST, _NOISE = 1e-4, 1e-12
 # Two folders at least, so that "and/or" and dates are no paths; not inside an address on the web.
-_PATH = re.compile(r"(?<![\w.:/\\-])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\"<>|]+[/\\])+([^\s/\\'\"<>|]*)")
+_PATH = re.compile(r"(?<![\w./\\-])(?:file:/{0,2})?(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\"<>|]+[/\\])+([^\s/\\'\"<>|]*)")
 
 
 def number(value: float | None) -> str:

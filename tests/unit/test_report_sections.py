@@ -71,6 +71,8 @@ def test_signs_spans_shares_and_counts():
     [
         ("weights /home/me/lite0.pt -> default", "weights lite0.pt -> default"),
         ("~/models/a.pt", "a.pt"),
+        ("file:///home/me/a.pt, at:/home/me/b.pt", "a.pt, at:b.pt"),
+        ("'/home/me/a.pt'", "'a.pt'"),
         (r"C:\Users\me\a.pt", "a.pt"),
         ("and/or", "and/or"),
         ("1/2 or 3/4/5", "1/2 or 3/4/5"),
