@@ -102,7 +102,9 @@ def _differences(material: Material, family: Family) -> list[Difference | None]:
         y, classes = material.prepared.y.loc[shared], material.competition.classes
         n = max(200, min(1000, _RESAMPLES // len(shared)))
         a, b = frames[0].loc[shared], frame.loc[shared]
-        found.append(paired_bootstrap(material.metric, y, a, b, classes, n_resamples=n))
+        found.append(
+            paired_bootstrap(material.metric, y, a, b, classes, groups=material.prepared.folds.groups, n_resamples=n)
+        )
     return found
 
 

@@ -118,6 +118,7 @@ class Material:
                 self.prepared.y.loc[frame.index],
                 frame,
                 self.competition.classes,
+                groups=self.prepared.folds.groups,
                 n_resamples=int(np.clip(_RESAMPLES // len(frame), 100, 500)),
             )
             low, high = run.score - (spread.score - spread.low), run.score + (spread.high - spread.score)
