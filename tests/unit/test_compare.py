@@ -55,21 +55,21 @@ def test_a_pair_of_equals_is_no_difference():
 def test_the_smallest_difference_is_found_in_four_of_five_cases():
     """The error of the mean difference is sqrt(2) * 0.5 / sqrt(200) = 0.05, so 0.14 is what these rows show."""
     prepared = made_prepared()
-    found = [compared(prepared, *errors(seed, gap=0.14), n_resamples=200) for seed in range(80)]
+    found = [compared(prepared, *errors(seed, gap=0.14), n_resamples=200) for seed in range(50)]
     assert np.median([f.smallest for f in found]) == pytest.approx(0.14, rel=0.1)
     assert np.mean([f.verdict == "better" for f in found]) == pytest.approx(0.75, abs=0.1)
 
 
 def test_equals_are_told_apart_in_one_case_of_twenty():
     prepared = made_prepared()
-    found = [compared(prepared, *errors(seed), n_resamples=200) for seed in range(100)]
+    found = [compared(prepared, *errors(seed), n_resamples=200) for seed in range(60)]
     assert np.mean([f.verdict != "no difference" for f in found]) <= 0.08
 
 
 def test_a_win_inside_the_noise_of_seeds_is_no_difference():
     """Every repeat moves by chance as a whole, which rows cannot show: by rows alone most pairs would differ."""
     prepared = made_prepared(repeats=3)
-    found = [compared(prepared, *errors(s, repeats=3, seeds=0.3), n_resamples=100) for s in range(60)]
+    found = [compared(prepared, *errors(s, repeats=3, seeds=0.3), n_resamples=100) for s in range(40)]
     assert np.mean([f.by_row.low > 0 or f.by_row.high < 0 for f in found]) > 0.4
     assert np.mean([f.verdict != "no difference" for f in found]) <= 0.1
     assert found[0].seeds.source == "3 repeats"
@@ -80,13 +80,13 @@ def test_one_repeat_tells_the_noise_of_seeds_from_its_folds():
     prepared = made_prepared()
     numbers = prepared.folds.assignment.iloc[:, 0].to_numpy()
     rng, by_row, said = np.random.default_rng(0), 0, 0
-    for seed in range(60):
+    for seed in range(40):
         a, b = errors(seed)
         found = compared(prepared, a, b + rng.normal(0, 0.3, 5)[numbers], n_resamples=200)
         by_row += found.by_row.low > 0 or found.by_row.high < 0
         said += found.verdict != "no difference"
-    assert by_row > 20
-    assert said <= 6
+    assert by_row > 13
+    assert said <= 4
 
 
 def test_more_seeds_are_named_where_they_would_decide():

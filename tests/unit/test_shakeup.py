@@ -49,7 +49,7 @@ def test_errors_are_those_of_coins():
 
 def test_the_interval_covers_public_and_private_scores_at_its_rate():
     rng, covered = np.random.default_rng(3), {"public": 0, "private": 0, "given": 0}
-    for run in range(300):
+    for run in range(200):
         y, frame = rights(rng.random(300) < 0.8)
         found = shakeup(ACCURACY, y, frame, (0, 1), n_public=100, n_private=200, n_resamples=300, seed=run)
         public, private = rng.binomial(100, 0.8) / 100, rng.binomial(200, 0.8) / 200
@@ -58,7 +58,7 @@ def test_the_interval_covers_public_and_private_scores_at_its_rate():
         covered["private"] += found.private.low <= private <= found.private.high
         covered["given"] += given.low <= private <= given.high
     for part, count in covered.items():
-        assert 0.915 <= count / 300 <= 0.985, part
+        assert 0.9 <= count / 200 <= 0.99, part
 
 
 def test_a_public_score_pulls_the_forecast_towards_it():
@@ -101,8 +101,8 @@ def test_without_spread_nothing_can_be_said():
 
 def test_false_alarms_are_rare():
     rng = np.random.default_rng(5)
-    alarms = sum(residual(forecast(300, 0.8, seed), rng.binomial(100, 0.8) / 100).alarm for seed in range(200))
-    assert alarms <= 3
+    alarms = sum(residual(forecast(300, 0.8, seed), rng.binomial(100, 0.8) / 100).alarm for seed in range(120))
+    assert alarms <= 2
 
 
 def two(gap: float, n: int, seed: int) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame]:
