@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from kagglekit.console import RichProgress
     from kagglekit.flow import Flow
+    from kagglekit.results import Results
     from kagglekit.workspace import Workspace
 
 __all__ = ["app", "main"]
@@ -196,7 +197,9 @@ def board(
         raise typer.BadParameter("it says where the page of --web goes: add --web.", param_hint="--out")
     flow = _flow(comp, on, set_)
     if web:
-        typer.echo(_shown(flow.web_board(out or flow.workspace.report(comp, "-board"))))
+        from kagglekit.results import Results
+
+        typer.echo(_shown(Results(flow).web_board(out or flow.workspace.report(comp, "-board"))))
         return
     _print_board(flow, as_json)
 
@@ -210,8 +213,8 @@ def report(
     set_: Set = None,
 ) -> None:
     """The story of a competition as one HTML page: what was tried and why, what it scored, where it errs."""
-    flow = _flow(comp, on, set_)
-    typer.echo(_shown(flow.report(out or flow.workspace.report(comp), run=run)))
+    results = _results(comp, on, set_)
+    typer.echo(_shown(results.report(out or results.flow.workspace.report(comp), run=run)))
 
 
 @app.command()
@@ -226,7 +229,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Is run B better than run A? By row, by fold, on the private set, and what it would take to know."""
-    found = _flow(comp, on, set_).compare(a, b, unpaired=unpaired, public_share=public_share)
+    found = _results(comp, on, set_).compare(a, b, unpaired=unpaired, public_share=public_share)
     if as_json:
         _print(found.as_json(), as_json)
         return
@@ -245,7 +248,7 @@ def shakeup(
     as_json: Json = False,
 ) -> None:
     """Where public and private scores should fall given CV, who may swap places, and whether known scores fit."""
-    found = _flow(comp, on, set_).shakeup(runs or (), public_share=public_share)
+    found = _results(comp, on, set_).shakeup(runs or (), public_share=public_share)
     if as_json:
         _print(found.as_json(), as_json)
         return
@@ -268,7 +271,7 @@ def advise(
     as_json: Json = False,
 ) -> None:
     """What to submit next, and which two to end with: rows changed, what the leaderboard could show, expected gain."""
-    found = _flow(comp, on, set_).advise(runs or (), slots=days * slots, line=line, public_share=public_share)
+    found = _results(comp, on, set_).advise(runs or (), slots=days * slots, line=line, public_share=public_share)
     if as_json:
         _print(found.as_json(), as_json)
         return
@@ -288,12 +291,13 @@ def drift(
     """Whether validation speaks for the test rows: train against test, out of bag, duplicates and their worth."""
     from kagglekit.drift.study import check_groups_file, write_groups
 
-    flow = _flow(comp, on, set_)
+    results = _results(comp, on, set_)
+    key = results.flow.pipeline.competition.id
     if write is not None:
-        check_groups_file(write, flow.pipeline.competition.id)
-    found = flow.drift()
+        check_groups_file(write, key)
+    found = results.drift()
     if write is not None:
-        write_groups(found.copies, write, flow.pipeline.competition.id)
+        write_groups(found.copies, write, key)
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
     if write is not None and not as_json:
         typer.echo(f"Wrote {_shown(write.absolute())}: {found.copies.groups.nunique()} groups.")
@@ -302,7 +306,7 @@ def drift(
 @app.command()
 def blame(comp: Comp, ref: Ref, on: On = None, as_json: Json = False) -> None:
     """Where a submission came from: file, run, code, data, folds, and every member with its weight."""
-    found = _flow(comp, on).blame(ref)
+    found = _results(comp, on).blame(ref)
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
 
 
@@ -316,7 +320,7 @@ def rebuild(
     as_json: Json = False,
 ) -> None:
     """Make a submission file again and say whether it is bit-identical; exit status 1 when it is not."""
-    found = _flow(comp, on, set_).rebuild(ref, retrain=retrain)
+    found = _results(comp, on, set_).rebuild(ref, retrain=retrain)
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
     if found.sent and not found.identical:
         raise typer.Exit(1)
@@ -487,6 +491,12 @@ def _flow(comp: str, on: str | None, overrides: list[str] | None = None) -> Flow
 
     workspace, progress = _start(on)
     return Flow(comp, workspace, progress, overrides or ())
+
+
+def _results(comp: str, on: str | None, overrides: list[str] | None = None) -> Results:
+    from kagglekit.results import Results
+
+    return Results(_flow(comp, on, overrides))
 
 
 def _print_board(flow: Flow, as_json: bool) -> None:

@@ -8,19 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kagglekit.advice import Advice
-from kagglekit.blame import Blame, blame, find_run
 from kagglekit.blend import methods
 from kagglekit.board import Row, board
-from kagglekit.compare import Comparison, compare
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.download import download
-from kagglekit.drift.study import Drift, study_drift
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
-from kagglekit.files import sha256
 from kagglekit.forecast import Forecast, clock, rough_seconds
 from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
@@ -28,12 +23,9 @@ from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.cache import find_corrupt
-from kagglekit.outlook import Outlook, RunForecast, advise_runs, forecast_run, outlook
+from kagglekit.outlook import RunForecast, forecast_run
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
-from kagglekit.rebuild import Rebuilt, rebuild
-from kagglekit.report import Material, write_board, write_report
-from kagglekit.shakeup import PUBLIC_SHARE
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
 from kagglekit.train import fold_names, run_id, train
@@ -230,10 +222,13 @@ class Flow:
 
     def finished(self) -> dict[str, Run]:
         """All that the board shows: experiments, the ensembles that can be made of them, and the baselines."""
+        return self.trained() | self._floor()
+
+    def trained(self) -> dict[str, Run]:
+        """The finished runs of experiments, and the ensembles that can be made of them."""
         runs = self.runs()
         ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
-        blends = {name: self.ensemble(name) for name in ready}
-        return runs | blends | self._floor()
+        return runs | {name: self.ensemble(name) for name in ready}
 
     def _floor(self) -> dict[str, Run]:
         found: dict[str, Run] = {}
@@ -260,71 +255,11 @@ class Flow:
 
     def board(self) -> list[Row]:
         """The table of experiments, ensembles and baselines."""
-        return self._board(self.finished())
+        return self.board_of(self.finished())
 
-    def _board(self, runs: Mapping[str, Run]) -> list[Row]:
+    def board_of(self, runs: Mapping[str, Run]) -> list[Row]:
+        """The table of some runs by name."""
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
-
-    def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
-        """Two experiments, ensembles or run ids side by side: is the second better?"""
-        return compare(self.prepared, self.choose(a), self.choose(b), unpaired=unpaired, public_share=public_share)
-
-    def candidates(self, names: Sequence[str] = ()) -> dict[str, Run]:
-        """The named runs; or every finished experiment but the baselines, and every ensemble of these.
-
-        Raises
-        ------
-        UsageError
-            A named run is not there, or nothing is trained yet.
-        """
-        if names:
-            return {name: self.choose(name) for name in names}
-        runs = self.runs()
-        found = {name: run for name, run in runs.items() if run.settings["model"] not in registry.BASELINES}
-        found |= {name: self.ensemble(name) for name in self.pipeline.ensembles if self._can_combine(name, runs)}
-        if not found:
-            raise UsageError("No experiment is trained yet.", hint=f"Run: kagglekit train {self.comp}")
-        return found
-
-    def shakeup(self, names: Sequence[str] = (), *, public_share: float = PUBLIC_SHARE) -> Outlook:
-        """Where public and private scores should fall, and whether those that are known fit."""
-        return outlook(self.prepared, self.candidates(names), self.ledger.submissions(), public_share)
-
-    def advise(
-        self,
-        names: Sequence[str] = (),
-        *,
-        slots: int = 1,
-        line: float | None = None,
-        public_share: float = PUBLIC_SHARE,
-    ) -> Advice:
-        """What to send next, and which two to end with."""
-        known = [s.run for s in self.ledger.submissions() if s.status != "error" and self.store.has(s.run)]
-        sent = {run: self.store.load(run) for run in dict.fromkeys(known)}
-        fitting = {name: run for name, run in sent.items() if run.data == self.prepared.data}
-        return advise_runs(
-            self.prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share
-        )
-
-    def report(self, path: Path, *, run: str | None = None) -> Path:
-        """The story of the competition as one page; `run` is looked at closely, the best if none."""
-        return write_report(self._material(run), path, progress=self.progress)
-
-    def web_board(self, path: Path) -> Path:
-        """The board alone as a page."""
-        return write_board(self._material(), path)
-
-    def _material(self, closer: str | None = None) -> Material:
-        runs = self.finished()
-        return Material(
-            title=self.slug.replace("-", " ").capitalize(),
-            site=self.workspace.site,
-            prepared=self.prepared,
-            runs=runs,
-            rows=self._board(runs),
-            submissions=self.ledger.submissions(),
-            closer=closer,
-        )
 
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
         """Whether every member of an ensemble is there, or can be made of what is there."""
@@ -333,37 +268,6 @@ class Flow:
             return any(run.settings["model"] not in registry.BASELINES for run in runs.values())
         inner = self.pipeline.ensembles
         return all(member in runs or (member in inner and self._can_combine(member, runs)) for member in members)
-
-    def drift(self) -> Drift:
-        """Whether validation speaks for the test rows."""
-        return study_drift(self.prepared, self.runs(), progress=self.progress)
-
-    def blame(self, ref: str) -> Blame:
-        """Where a submission, a run or an experiment came from."""
-        return blame(ref, self.store, self.ledger, self.workspace.submissions(self.comp))
-
-    def rebuild(self, ref: str, *, retrain: bool = False) -> Rebuilt:
-        """A run's submission file made again, compared with what was sent, or else with the file that lies there."""
-        run = self.store.load(find_run(ref, self.store, self.ledger))
-        of_run = [s for s in self.ledger.submissions() if s.run == run.id]
-        sent = ([s for s in of_run if s.ref == ref] or of_run)[-1:]
-        file = self.workspace.submissions(self.comp) / (sent[0].file if sent else f"{run.id}.csv")
-        digest, against = "", f"the file {file.name}"
-        if sent:
-            digest, against = sent[0].sha256, f"submission {sent[0].ref}"
-        elif file.is_file():
-            digest = sha256(file)
-        return rebuild(
-            run,
-            self.prepared,
-            self.store,
-            self.pipeline.experiments,
-            sent=digest,
-            against=against,
-            file=file,
-            retrain=retrain,
-            progress=self.progress,
-        )
 
     def submit(
         self,

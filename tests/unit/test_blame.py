@@ -16,6 +16,7 @@ from kagglekit.files import sha256, write_json
 from kagglekit.flow import Flow
 from kagglekit.progress import Silent
 from kagglekit.provenance import source
+from kagglekit.results import Results
 from kagglekit.store import read_frame, write_frame
 from kagglekit.submit import submit
 from kagglekit.workspace import Workspace
@@ -43,7 +44,7 @@ def flow(tmp_path_factory):
 
 
 def test_blame_names_everything(flow):
-    found = flow.blame("1")
+    found = Results(flow).blame("1")
     made, sent = found.made, found.sent[0]
     runs = {member.run.name: member for member in made.members}
     inner = {member.run.name for member in runs["blend"].members}
@@ -72,7 +73,7 @@ def test_blame_names_everything(flow):
 
 
 def test_blame_as_json_is_plain_and_has_no_predictions(flow):
-    facts = json.loads(json.dumps(flow.blame("top").as_json()))
+    facts = json.loads(json.dumps(Results(flow).blame("top").as_json()))
     assert facts["submissions"][0]["ref"] == "1"
     assert facts["run"]["members"][0]["settings"]
     assert "oof" not in facts["run"]
@@ -80,31 +81,31 @@ def test_blame_as_json_is_plain_and_has_no_predictions(flow):
 
 @pytest.mark.parametrize("name", ["forest", "blend", "top"])
 def test_a_run_goes_by_its_name_and_by_its_id(flow, name):
-    run = flow.blame(name).made.run
+    run = Results(flow).blame(name).made.run
     assert run.name == name
-    assert flow.blame(run.id).made.run.id == run.id
+    assert Results(flow).blame(run.id).made.run.id == run.id
 
 
 def test_a_run_that_was_not_sent_says_so(flow):
-    assert "Not submitted." in flow.blame("majority").words()
+    assert "Not submitted." in Results(flow).blame("majority").words()
 
 
 def test_a_reference_that_nothing_has_is_told_with_the_nearest(flow):
     with pytest.raises(
         UsageError, match=r"No submission, run or experiment is called 'forset'\. Did you mean 'forest'"
     ):
-        flow.blame("forset")
+        Results(flow).blame("forset")
 
 
 def test_a_file_that_was_changed_or_is_gone_is_told(tmp_path):
     flow = world(tmp_path)
-    sent = flow.blame("1").sent[0].submission
+    sent = Results(flow).blame("1").sent[0].submission
     path = flow.workspace.submissions("flowers") / sent.file
     path.write_text(path.read_text() + "\n")
-    assert flow.blame("1").sent[0].file == "changed since"
+    assert Results(flow).blame("1").sent[0].file == "changed since"
     path.unlink()
-    assert flow.blame("1").sent[0].file == "gone"
-    assert flow.rebuild("1").identical
+    assert Results(flow).blame("1").sent[0].file == "gone"
+    assert Results(flow).rebuild("1").identical
 
 
 def test_a_member_that_is_missing_is_told(tmp_path):
@@ -112,7 +113,7 @@ def test_a_member_that_is_missing_is_told(tmp_path):
     (member,) = flow.store.find("forest-oob")
     (flow.store.folder / member).rename(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match=f"has the member {member}, which is not in"):
-        flow.blame("1")
+        Results(flow).blame("1")
     (made,) = flow.store.find("top")
     (flow.store.folder / made).rename(tmp_path / "elsewhere too")
     with pytest.raises(UsageError, match=f"Submission 1 was made by the run {made}"):
@@ -122,7 +123,7 @@ def test_a_member_that_is_missing_is_told(tmp_path):
 @pytest.mark.parametrize(("ref", "how"), [("1", "blended again"), ("forest", "from the stored predictions")])
 def test_a_file_is_made_again_bit_by_bit(flow, ref, how):
     before = {p: p.stat().st_mtime_ns for p in flow.store.folder.rglob("*") if p.is_file()}
-    found = flow.rebuild(ref)
+    found = Results(flow).rebuild(ref)
     assert found.how.startswith(how)
     assert found.differences == ()
     assert found.identical is (ref == "1")
@@ -132,7 +133,7 @@ def test_a_file_is_made_again_bit_by_bit(flow, ref, how):
 
 
 def test_training_again_gives_the_same_file(flow):
-    found = flow.rebuild("1", retrain=True)
+    found = Results(flow).rebuild("1", retrain=True)
     assert found.how == "trained again"
     assert found.identical
     assert found.differences == ()
@@ -142,7 +143,7 @@ def test_what_the_file_no_longer_says_is_taken_from_the_run(tmp_path):
     flow = world(tmp_path)
     write_pipeline(tmp_path, LAYERED.replace("n_estimators = 20", "n_estimators = 30"))
     later = Flow("flowers", flow.workspace, Silent())
-    assert later.rebuild("1", retrain=True).identical
+    assert Results(later).rebuild("1", retrain=True).identical
 
 
 def test_after_a_member_changed_rebuild_says_what_differs(tmp_path):
@@ -155,10 +156,10 @@ def test_after_a_member_changed_rebuild_says_what_differs(tmp_path):
     changed[:] = np.roll(frame.to_numpy(), 1, axis=1)
     write_frame(folder / "test.parquet", changed)
     with pytest.raises(StoreError, match="is not as it was written"):
-        flow.rebuild("1")
+        Results(flow).rebuild("1")
     sealed = json.loads((folder / "COMPLETE").read_text())
     write_json(folder / "COMPLETE", {name: sha256(folder / name) for name in sealed})
-    found = flow.rebuild("1")
+    found = Results(flow).rebuild("1")
     assert not found.identical
     assert "Different from submission 1" in found.words()
     told = "\n".join(found.differences)
@@ -168,9 +169,9 @@ def test_after_a_member_changed_rebuild_says_what_differs(tmp_path):
 
 def test_other_data_or_folds_are_told_in_one_line(flow, tmp_path):
     with pytest.raises(UsageError, match="made from other folds"):
-        Flow("flowers", flow.workspace, Silent(), ["folds.seed=9"]).rebuild("1")
+        Results(Flow("flowers", flow.workspace, Silent(), ["folds.seed=9"])).rebuild("1")
     with pytest.raises(UsageError, match="made from other data"):
-        Flow("flowers", flow.workspace, Silent(), ['data.drop=["soil"]']).rebuild("forest")
+        Results(Flow("flowers", flow.workspace, Silent(), ['data.drop=["soil"]'])).rebuild("forest")
 
 
 def test_runs_from_before_the_fingerprints_can_be_read(flow):

@@ -1,0 +1,131 @@
+"""Reading what the flow left behind: comparisons, forecasts, advice, checks, origins, the report. Nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kagglekit.advice import Advice
+from kagglekit.blame import Blame, blame, find_run
+from kagglekit.compare import Comparison, compare
+from kagglekit.contracts import Run
+from kagglekit.drift.study import Drift, study_drift
+from kagglekit.errors import UsageError
+from kagglekit.files import sha256
+from kagglekit.flow import Flow
+from kagglekit.models import registry
+from kagglekit.outlook import Outlook, advise_runs, outlook
+from kagglekit.rebuild import Rebuilt, rebuild
+from kagglekit.report import Material, write_board, write_report
+from kagglekit.shakeup import PUBLIC_SHARE
+
+__all__ = ["Results"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one competition.
+
+    Parameters
+    ----------
+    flow : Flow
+    """
+
+    flow: Flow
+
+    def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
+        """Two experiments, ensembles or run ids side by side: is the second better?"""
+        first, second = self.flow.choose(a), self.flow.choose(b)
+        return compare(self.flow.prepared, first, second, unpaired=unpaired, public_share=public_share)
+
+    def candidates(self, names: Sequence[str] = ()) -> dict[str, Run]:
+        """The named runs; or every finished experiment but the baselines, and every ensemble of these.
+
+        Raises
+        ------
+        UsageError
+            A named run is not there, or nothing is trained yet.
+        """
+        if names:
+            return {name: self.flow.choose(name) for name in names}
+        trained = self.flow.trained()
+        found = {name: run for name, run in trained.items() if run.settings.get("model") not in registry.BASELINES}
+        if not found:
+            raise UsageError("No experiment is trained yet.", hint=f"Run: kagglekit train {self.flow.comp}")
+        return found
+
+    def shakeup(self, names: Sequence[str] = (), *, public_share: float = PUBLIC_SHARE) -> Outlook:
+        """Where public and private scores should fall, and whether those that are known fit."""
+        return outlook(self.flow.prepared, self.candidates(names), self.flow.ledger.submissions(), public_share)
+
+    def advise(
+        self,
+        names: Sequence[str] = (),
+        *,
+        slots: int = 1,
+        line: float | None = None,
+        public_share: float = PUBLIC_SHARE,
+    ) -> Advice:
+        """What to send next, and which two to end with."""
+        prepared, store = self.flow.prepared, self.flow.store
+        known = [s.run for s in self.flow.ledger.submissions() if s.status != "error" and store.has(s.run)]
+        sent = {run: store.load(run) for run in dict.fromkeys(known)}
+        fitting = {name: run for name, run in sent.items() if run.data == prepared.data}
+        return advise_runs(prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share)
+
+    def drift(self) -> Drift:
+        """Whether validation speaks for the test rows."""
+        return study_drift(self.flow.prepared, self.flow.runs(), progress=self.flow.progress)
+
+    def blame(self, ref: str) -> Blame:
+        """Where a submission, a run or an experiment came from."""
+        return blame(ref, self.flow.store, self.flow.ledger, self._submissions)
+
+    def rebuild(self, ref: str, *, retrain: bool = False) -> Rebuilt:
+        """A run's submission file made again, compared with what was sent, or else with the file that lies there."""
+        flow = self.flow
+        run = flow.store.load(find_run(ref, flow.store, flow.ledger))
+        of_run = [s for s in flow.ledger.submissions() if s.run == run.id]
+        sent = ([s for s in of_run if s.ref == ref] or of_run)[-1:]
+        file = self._submissions / (sent[0].file if sent else f"{run.id}.csv")
+        digest, against = "", f"the file {file.name}"
+        if sent:
+            digest, against = sent[0].sha256, f"submission {sent[0].ref}"
+        elif file.is_file():
+            digest = sha256(file)
+        return rebuild(
+            run,
+            flow.prepared,
+            flow.store,
+            flow.pipeline.experiments,
+            sent=digest,
+            against=against,
+            file=file,
+            retrain=retrain,
+            progress=flow.progress,
+        )
+
+    def report(self, path: Path, *, run: str | None = None) -> Path:
+        """The story of the competition as one page; `run` is looked at closely, the best if none."""
+        return write_report(self._material(run), path, progress=self.flow.progress)
+
+    def web_board(self, path: Path) -> Path:
+        """The board alone as a page."""
+        return write_board(self._material(), path)
+
+    @property
+    def _submissions(self) -> Path:
+        return self.flow.workspace.submissions(self.flow.comp)
+
+    def _material(self, closer: str | None = None) -> Material:
+        flow, runs = self.flow, self.flow.finished()
+        return Material(
+            title=flow.slug.replace("-", " ").capitalize(),
+            site=flow.workspace.site,
+            prepared=flow.prepared,
+            runs=runs,
+            rows=flow.board_of(runs),
+            submissions=flow.ledger.submissions(),
+            closer=closer,
+        )
