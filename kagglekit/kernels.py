@@ -510,7 +510,7 @@ Each experiment beside what it changed. "No difference" means that chance alone 
 _BOARD = """\
 from kagglekit import console
 
-print(console.table(flow.board(), flow.pipeline.competition.metric))
+print(console.table(flow.board_of(flow.trained()), flow.pipeline.competition.metric))
 for run in runs.values():
     print(flow.store.folder / run.id)
 """

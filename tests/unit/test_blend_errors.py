@@ -222,10 +222,3 @@ def test_members_on_disk_are_read_in_place(tmp_path):
     problem = Problem.of(np.load(tmp_path / "P.npy", mmap_mode="r"), y, metric="mae")
     assert np.shares_memory(read_only(problem), problem.P)
     assert select(AbsoluteError(problem), 5).taken.tolist() == select(general(problem), 5).taken.tolist()
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_loops_can_be_warmed(compiled):
-    loops = kernels("errors", compiled=compiled)
-    loops.warm()
-    assert callable(loops.shift)

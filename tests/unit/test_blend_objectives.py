@@ -11,7 +11,7 @@ from strategies import quick, seeds
 
 from kagglekit.blend.convex import ConvexBlend
 from kagglekit.blend.greedy import GreedyEnsemble, select
-from kagglekit.blend.kernels import FAMILIES, kernels
+from kagglekit.blend.kernels import FAMILIES, kernels, warm
 from kagglekit.blend.objectives import objective_for
 from kagglekit.blend.objectives.general import General
 from kagglekit.blend.objectives.log_loss import LogLoss
@@ -128,3 +128,11 @@ def test_the_true_class_column_of_a_matrix_on_disk_gives_the_same(tmp_path):
 def test_every_compiled_loop_has_a_plain_one(family):
     fast, plain = (kernels(family, compiled=compiled) for compiled in (True, False))
     assert set(fast.__all__) - {"warm"} <= set(plain.__all__)
+
+
+def test_every_compiled_loop_can_be_warmed():
+    warm()
+    for family in FAMILIES:
+        loops = kernels(family, compiled=True)
+        public = [getattr(loops, name) for name in loops.__all__ if name != "warm"]
+        assert all(loop.signatures for loop in public if hasattr(loop, "signatures")), family

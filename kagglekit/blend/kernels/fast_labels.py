@@ -249,7 +249,7 @@ def warm() -> None:
     P = np.zeros((1, 2, 2), dtype=np.float32)
     P.flags.writeable = False
     most, spread = np.zeros((2, 2), dtype=np.float32), np.zeros((2, 1), dtype=np.float32)
-    blend, counts = np.zeros((2, 2)), np.zeros((1, 3, 2))
+    blend, counts = np.zeros((2, 2)), np.zeros((2, 3, 2))
     rows = codes = np.zeros(2, dtype=np.int32)
     weight, scale = np.ones(2), np.arange(2.0)
     widen(P[0], most, spread)
