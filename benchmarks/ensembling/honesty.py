@@ -249,6 +249,7 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     rows = drawn(options) if options.merge is None else pd.concat(map(pd.read_json, options.merge))
+    rows = rows.sort_values(["kind", "metric", "n"], kind="stable")
     took = "" if options.merge else f" in {time.perf_counter() - start:.0f} s"
     note = f"{rows.draw.nunique()} draws{took}; losses in thousandths, ± one standard error."
     lines = [*markdown(summary(rows)), "", note]
