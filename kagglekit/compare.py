@@ -240,7 +240,7 @@ class _Paired:
             n_private=n_private,
             smallest=_POWER * error,
             more_seeds=0 if settled else _more_seeds(mean, rows_error, noise, self.prepared.folds.repeats),
-            rows_needed=None if settled or not mean else math.ceil(n_rows * (_NORMAL * error / mean) ** 2),
+            rows_needed=None if settled or not mean else _rows_needed(n_rows, error, mean),
             seeds=noise,
             notes=self._notes(found_by_fold),
         )
@@ -330,6 +330,11 @@ def _widened(by_row: Difference, rows_error: float, noise: Seeds) -> tuple[Diffe
     p_better = float(t.cdf(mean / error, df))
     found = Difference(mean, mean - reach * (1 - tilt), mean + reach * (1 + tilt), p_better)
     return found, error
+
+
+def _rows_needed(n_rows: int, error: float, mean: float) -> int:
+    """Always more than there are: an interval that ends at zero, as those of whole numbers may, decides nothing."""
+    return max(n_rows + 1, math.ceil(n_rows * (_NORMAL * error / mean) ** 2))
 
 
 def _more_seeds(mean: float, rows_error: float, noise: Seeds, repeats: int) -> int | None:

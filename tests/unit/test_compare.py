@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_runs import made_prepared, made_run
 
-from kagglekit.compare import compare
+from kagglekit.compare import _rows_needed, compare
 from kagglekit.errors import UsageError
 
 
@@ -187,3 +187,8 @@ def test_the_same_run_or_other_data_are_refused():
         compare(prepared, run, run)
     with pytest.raises(UsageError, match="other data"):
         compare(prepared, run, made_run(prepared, "two", errors(0)[0][0], data="before"))
+
+
+def test_rows_that_would_decide_are_always_more_than_there_are():
+    assert _rows_needed(891, 0.0084, -0.01684) == 892  # an interval that ends at zero exactly
+    assert _rows_needed(100, 0.01, 0.01) == 385  # 1.96 squared times as many
