@@ -212,6 +212,9 @@ class Flow:
             if name not in runs:
                 raise UsageError(f"'{name}' is not trained.", hint=f"Run: kagglekit train {self.comp} {name}")
             return runs[name]
+        if not self.store.has(name):
+            known = [*self.pipeline.experiments, *self.pipeline.ensembles, *self.store.ids()]
+            raise UsageError(f"There is no finished run, experiment or ensemble '{name}'.", hint=nearest(name, known))
         run = self.store.load(name)
         if run.data != self.prepared.data:
             raise UsageError(
