@@ -7,6 +7,7 @@ honest prediction of every row and a model of the full size, where cross-validat
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -69,7 +70,7 @@ class OutOfBag:
         self.never_oob_ = index[counts == 0]
 
 
-class BaggedEstimator(OutOfBag, BaseEstimator):
+class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
     """Settings, drawing and fitting, the same for both forms: use `BaggedClassifier` or `BaggedRegressor`.
 
     Bagging helps models whose fits vary (trees, boosting, networks); a linear model on many rows gains nothing but the
@@ -230,20 +231,20 @@ class BaggedEstimator(OutOfBag, BaseEstimator):
             raise ConfigError(f"max_samples is a share above 0 and at most 1, got {self.max_samples}.")
         self._check_estimator()
 
-    def _check_estimator(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _check_estimator(self) -> None: ...
 
-    def _columns(self) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _columns(self) -> list[Any]: ...
 
-    def _learn_target(self, X: pd.DataFrame, y: Any) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _learn_target(self, X: pd.DataFrame, y: Any) -> np.ndarray: ...
 
     def _usable(self, estimator: Any, target: np.ndarray) -> Any:
         return estimator
 
-    def _values(self, estimator: Any, X: pd.DataFrame) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _values(self, estimator: Any, X: pd.DataFrame) -> np.ndarray: ...
 
 
 class BaggedClassifier(ClassifierMixin, BaggedEstimator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,7 +28,7 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return classes, numbers
 
 
-class _Tabular(BaseEstimator):
+class _Tabular(BaseEstimator, ABC):
     """Base of all tabular estimators: settings are stored, `fit` learns columns and then the model."""
 
     uses_eval_set: ClassVar[bool] = False
@@ -98,11 +99,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             return None
         return self._prepare(X[known]), np.searchsorted(self.classes_, labels[known])
 
-    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None: ...
 
-    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray: ...
 
 
 class TabularRegressor(RegressorMixin, _Tabular):
@@ -149,8 +150,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
             raise DataError("y holds infinite values.", hint="Mend them, or drop those rows.")
         return values
 
-    def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None: ...
 
-    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray: ...
