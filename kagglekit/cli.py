@@ -284,6 +284,7 @@ def advise(
 def drift(
     comp: Comp,
     write: Annotated[Path | None, typer.Option(help="Write duplicates as groups for the folds: id,group.")] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Look for crops of images too (slower).")] = False,
     on: On = None,
     set_: Set = None,
     as_json: Json = False,
@@ -295,7 +296,7 @@ def drift(
     key = results.flow.pipeline.competition.id
     if write is not None:
         check_groups_file(write, key)
-    found = results.drift()
+    found = results.drift(embeddings=embeddings)
     if write is not None:
         write_groups(found.copies, write, key)
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())

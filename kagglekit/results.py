@@ -74,9 +74,10 @@ class Results:
         fitting = {name: run for name, run in sent.items() if run.data == prepared.data}
         return advise_runs(prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share)
 
-    def drift(self) -> Drift:
-        """Whether validation speaks for the test rows."""
-        return study_drift(self.flow.prepared, self.flow.runs(), progress=self.flow.progress)
+    def drift(self, *, embeddings: bool = False) -> Drift:
+        """Whether validation speaks for the test rows; with embeddings, crops are looked for among images too."""
+        flow = self.flow
+        return study_drift(flow.prepared, flow.runs(), embeddings=embeddings, progress=flow.progress)
 
     def blame(self, ref: str) -> Blame:
         """Where a submission, a run or an experiment came from."""
