@@ -63,7 +63,7 @@ def find_families(runs: Mapping[str, Run]) -> list[Family]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in settings.items() if k not in ("params", *_NOT_COMPARED)}
-    return {"bags": 0, **own, **settings.get("params", {})}
+    return {"bags": 0, "cleaning": [], **own, **settings.get("params", {})}
 
 
 def _rank(member: tuple[Any, str]) -> tuple[int, float, str, str]:

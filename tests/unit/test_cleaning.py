@@ -122,7 +122,7 @@ def test_unknown_rows_and_labels_are_refused():
     y = pd.Series(["cat", "dog"], index=["r1", "r2"])
     with pytest.raises(DataError, match=r"no row 'r3' .*nor 1 more.* Known: r1, r2"):
         corrected(y, [("r3", "cat"), ("r9", None)], ["cat", "dog"])
-    with pytest.raises(DataError, match="no class 'dgo'.*Did you mean 'dog'"):
+    with pytest.raises(DataError, match=r"no class 'dgo'.*Did you mean 'dog'"):
         corrected(y, [("r1", "dgo")], ["cat", "dog"])
 
 
@@ -227,7 +227,8 @@ def test_wrong_labels_cost_and_mending_them_pays(tmp_path):
     flipped = np.random.default_rng(0).choice(600, 150, replace=False)
     frames[0].loc[flipped, "colour"] = [{"blue": "red", "red": "white", "white": "blue"}[c] for c in true[flipped]]
     text = PIPELINE + (
-        '[experiments.near]\nwhy = "x"\nmodel = "sklearn.neighbors.KNeighborsClassifier"\nn_neighbors = 1\ncolumns = ["petal"]\n'
+        '[experiments.near]\nwhy = "x"\nmodel = "sklearn.neighbors.KNeighborsClassifier"\nn_neighbors = 1\n'
+        'columns = ["petal"]\n'
         '[experiments.clean]\nwhy = "x"\nbased_on = "near"\ncleaning = "cleaning.csv"\n'
     )
     mended = "".join(f"f{i:03d},{true[i]}\n" for i in flipped)
