@@ -8,12 +8,14 @@ from pathlib import Path
 
 from kagglekit.advice import Advice
 from kagglekit.blame import Blame, blame, find_run
+from kagglekit.clean import Desk, suspects_of
 from kagglekit.compare import Comparison, compare
 from kagglekit.contracts import Run
 from kagglekit.drift.study import Drift, study_drift
 from kagglekit.errors import UsageError
 from kagglekit.files import sha256
 from kagglekit.flow import Flow
+from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.outlook import Outlook, advise_runs, outlook
 from kagglekit.rebuild import Rebuilt, rebuild
@@ -105,6 +107,29 @@ class Results:
             retrain=retrain,
             progress=flow.progress,
         )
+
+    def cleaning(self, name: str | None = None, *, n: int = 60) -> Desk:
+        """The rows with the largest loss under a run (the best if none is named), and the file of corrections."""
+        flow, run = self.flow, self._chosen(name)
+        experiments, folder = flow.pipeline.experiments, flow.pipeline.path.parent
+        based_on = next((e for e in (run.name, run.parent) if e in experiments), next(iter(experiments), ""))
+        read = [e.cleaning_file for e in (experiments.get(based_on or ""),) if e is not None and e.cleaning_file]
+        return Desk(
+            comp=flow.comp,
+            competition=flow.prepared.competition,
+            run=run.name,
+            suspects=suspects_of(flow.prepared, run, n),
+            file=folder / (read[0] if read else "cleaning.csv"),
+            experiments=experiments,
+            based_on=based_on or "",
+        )
+
+    def _chosen(self, name: str | None) -> Run:
+        """The named run, or the best that is no baseline."""
+        if name is not None:
+            return self.flow.choose(name)
+        sign = 1 if get_metric(self.flow.pipeline.competition.metric).greater_is_better else -1
+        return max(self.candidates().values(), key=lambda run: (sign * run.score, run.name))
 
     def report(self, path: Path, *, run: str | None = None) -> Path:
         """The story of the competition as one page; `run` is looked at closely, the best if none."""
