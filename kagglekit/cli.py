@@ -219,6 +219,21 @@ def report(
 
 
 @app.command()
+def inspect(
+    comp: Comp,
+    name: Annotated[str | None, typer.Argument(help="Experiment or run; what was trained last if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the pictures; reports/COMP if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """A training batch as the model sees it, and the images with the largest loss, as sheets of pictures."""
+    results = _results(comp, on, set_)
+    paths, notes = results.inspect(out or results.flow.workspace.sheets(comp), name)
+    for line in (*map(_shown, paths), *notes):
+        typer.echo(line)
+
+
+@app.command()
 def clean(
     comp: Comp,
     run: Annotated[str | None, typer.Argument(help="Whose losses rank the rows; the best run if none.")] = None,
