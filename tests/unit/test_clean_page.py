@@ -8,31 +8,19 @@ import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from page_reader import Page
 from PIL import Image
-from stories import ODD, beliefs, prepared, run
+from stories import ODD
+from suspects import FOREST, desk
 from vision_pictures import pictures
 
-from kagglekit.clean import CleaningPage, Desk, suspects_of
+from kagglekit.clean import CleaningPage
 from kagglekit.clean.page import cleaning_page
-from kagglekit.config import Experiment
 from kagglekit.errors import DataError, MissingExtra, UsageError
 from kagglekit.loopback import require
-
-FOREST = Experiment("forest", "x", "forest", {})
-
-
-def desk(folder: Path, *, n: int = 6, task: str = "classification", metric: str = "accuracy", **facts) -> Desk:
-    """The rows r000 to r004 are believed to be of the next class; ten off by 30 in a regression."""
-    data = prepared(task=task, metric=metric, folder=folder)
-    made = run(data, "forest", beliefs(data, set(range(5))))
-    common = {"comp": "zoo", "competition": data.competition, "run": made.name, "file": folder / "cleaning.csv"}
-    found = {"suspects": suspects_of(data, made, n), "experiments": {"forest": FOREST}, "based_on": "forest"}
-    return Desk(**{**common, **found, **facts})
 
 
 def ask(url: str, path: str = "/", form: dict[str, str] | None = None, **headers: str):
