@@ -27,6 +27,7 @@ header { padding-top: 1.75rem; }
 h1 { font-size: clamp(1.6rem, 1.2rem + 2vw, 2.4rem); line-height: 1.12; letter-spacing: -.02em; margin: .2rem 0 .7rem;
   overflow-wrap: anywhere; }
 p { margin: 0 0 .6rem; overflow-wrap: anywhere; }
+a { color: var(--accent); }
 .lead { font-size: 1.05rem; max-width: 46rem; }
 .quiet { color: var(--soft); font-size: .9rem; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .9em; }
@@ -91,7 +92,8 @@ def cleaning_page(desk: Desk, token: str, *, saved: bool = False) -> str:
 
 def refused_page(words: str) -> str:
     """Why something was not done."""
-    return _page("Not done", f'<h1>Not done</h1><p>{_text(words)}</p><p><a href="/">Back to the rows</a></p></header>')
+    way = '<p>Your browser\'s way back leads to what you had chosen. <a href="/">Load the page anew</a></p>'
+    return _page("Not done", f"<h1>Not done</h1><p>{_text(words)}</p>{way}</header>")
 
 
 def _head(desk: Desk) -> str:
@@ -157,7 +159,7 @@ def _choice(desk: Desk, number: int, suspect: Suspect, corrections: Mapping[str,
     if suspect.id in corrections:
         label = corrections[suspect.id]
         chosen = OUT if label is None else str(desk.classes.index(str(label))) if desk.classes else VALUE
-    options = _option(KEEP, f"keep {suspect.given}", chosen)
+    options = _option(KEEP, f"keep {suspect.given}" if desk.classes else "keep the given value", chosen)
     if desk.classes:
         # What the model said comes first: it is right more often than any other.
         others = sorted((c for c in desk.classes if c != suspect.given), key=lambda c: c != suspect.guess)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,11 +138,16 @@ def _grid(sheet: Sheet) -> _Grid:
     return _Grid(wide, high, cell_wide, cell_high, columns, top, size)
 
 
-def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], most: int) -> None:
-    """A line that never runs over its place."""
+@cache
+def _font(size: int) -> Any:
     from PIL import ImageFont
 
-    font = ImageFont.load_default(size)
+    return ImageFont.load_default(size)
+
+
+def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], most: int) -> None:
+    """A line that never runs over its place."""
+    font = _font(size)
     words = printable(text)
     if font.getlength(words) > most:
         while words and font.getlength(f"{words}…") > most:

@@ -16,6 +16,11 @@ from urllib.request import urlopen
 import pytest
 from flowers import PIPELINE, tables, truth, write_pipeline
 
+from kagglekit.flow import Flow
+from kagglekit.progress import Silent
+from kagglekit.results import Results
+from kagglekit.workspace import Workspace
+
 N_WRONG = 3
 
 
@@ -79,6 +84,18 @@ def test_labels_are_mended_on_a_page_and_the_mended_experiment_is_compared(kaggl
     assert json.loads(compared.out)["n_rows"] == 90
     again = kagglekit("rebuild", "flowers", "forest-cleaned", "--retrain")
     assert "differ" not in again.out.lower().replace("different from", ""), again.out
+
+
+def test_a_blend_is_looked_at_too_and_the_experiments_own_file_is_used(kagglekit, flipped, tmp_path):
+    desk = Results(Flow("flowers", Workspace(tmp_path, "arena"), Silent())).cleaning("blend", n=5)
+    assert (desk.run, desk.based_on, desk.file.name, len(desk.suspects)) == ("blend", "forest", "cleaning.csv", 5)
+    (tmp_path / "pipelines" / "flowers" / "own.csv").write_text("flower,colour\nf000,\n")
+    write_pipeline(tmp_path, f'{PIPELINE}\n[experiments.neat]\nwhy = "x"\nbased_on = "forest"\ncleaning = "own.csv"\n')
+    assert kagglekit("train", "flowers", "neat").status == 0
+    desk = Results(Flow("flowers", Workspace(tmp_path, "arena"), Silent())).cleaning("neat")
+    assert desk.file.name == "own.csv"
+    lines, commands = desk.next_steps()
+    assert (lines, commands.splitlines()[-1]) == ("", "kagglekit compare flowers forest neat")
 
 
 def test_a_mistake_is_one_line(kagglekit, flipped, tmp_path):
