@@ -43,6 +43,7 @@ Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the sa
 PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
 ]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -215,6 +216,45 @@ def report(
     """The story of a competition as one HTML page: what was tried and why, what it scored, where it errs."""
     results = _results(comp, on, set_)
     typer.echo(_shown(results.report(out or results.flow.workspace.report(comp), run=run)))
+
+
+@app.command()
+def inspect(
+    comp: Comp,
+    name: Annotated[str | None, typer.Argument(help="Experiment or run; what was trained last if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the pictures; reports/COMP if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """A training batch as the model sees it, and the images with the largest loss, as sheets of pictures."""
+    results = _results(comp, on, set_)
+    paths, notes = results.inspect(out or results.flow.workspace.sheets(comp), name)
+    for line in (*map(_shown, paths), *notes):
+        typer.echo(line)
+
+
+@app.command()
+def clean(
+    comp: Comp,
+    run: Annotated[str | None, typer.Argument(help="Whose losses rank the rows; the best run if none.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows on the page.")] = 60,
+    port: Port = 0,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """A small page on this computer to mark suspect labels, until Ctrl-C; writes cleaning.csv beside the pipeline."""
+    import time
+
+    from kagglekit.clean import CleaningPage
+
+    desk = _results(comp, on, set_).cleaning(run, n=rows)
+    with CleaningPage(desk, port) as page:
+        typer.echo(f"Labels at {page.url} (Ctrl-C stops it). Corrections go to {_shown(desk.file)}.")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            typer.echo(desk.words(), err=True)
 
 
 @app.command()
@@ -419,7 +459,7 @@ def arena_grade(
 
 
 @arena_app.command("serve")
-def arena_serve(port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0) -> None:
+def arena_serve(port: Port = 0) -> None:
     """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
     import time
 

@@ -18,7 +18,8 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14191b; --ink: #e6ebec; --soft: #9aa7ab; --line: #2c3538;
   --tile: #1c2326; --accent: #5cc8c0; --mine: #14312f; } }
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: var(--paper); color: var(--ink); }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: var(--paper); color: var(--ink);
+  overflow-wrap: anywhere; }
 header { border-bottom: 1px solid var(--line); background: var(--tile); }
 header p, main { max-width: 60rem; margin: 0 auto; padding: .75rem 1rem; }
 header a { font-weight: 700; text-decoration: none; }

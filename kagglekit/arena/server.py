@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +17,9 @@ from kagglekit.arena.hosted import hosted, now_utc, open_hosted
 from kagglekit.arena.identity import identity_of
 from kagglekit.arena.protocol import OPEN_CALLS, Desk, Redirect, Refusal, answer, leaderboard
 from kagglekit.arena.signing import Signer
-from kagglekit.errors import CompetitionNotFound, DiskError, KagglekitError, MissingExtra, UsageError
+from kagglekit.errors import CompetitionNotFound, DiskError
 from kagglekit.files import disk_errors
+from kagglekit.loopback import HOST_NAMES, listen, require, serving, url_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Arena"]
 
-_HOST = "127.0.0.1"
 _LARGEST_REQUEST = 64 << 20
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -81,67 +79,24 @@ class Arena:
         self.url = ""
 
     def __enter__(self) -> Arena:
-        uvicorn = _uvicorn()
+        require("Serving the arena")
         database = Database(self._home / "arena.db")
-        listener = _listen(self._port)
-        self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
-        self._grading = Grading(self._home, database)
+        listener = listen(self._port)
+        self.url = url_of(listener)
+        grading = Grading(self._home, database)
         signer = Signer(self._identity.key, lambda: self._now().timestamp())
-        desk = Desk(self._home, self.url, self._identity, database, signer, self._now, self._grading.start)
-        config = uvicorn.Config(
-            _application(desk),
-            http="httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="arena", daemon=True
-        )
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise KagglekitError("The arena's server did not start.", hint="Try another port.")
-            time.sleep(0.005)
-        self._grading.start_pending()
+        desk = Desk(self._home, self.url, self._identity, database, signer, self._now, grading.start)
+        with ExitStack() as stack:
+            stack.callback(grading.stop)
+            stack.enter_context(serving(_application(desk), listener, name="arena"))
+            self._stack = stack.pop_all()
+        grading.start_pending()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._grading.stop()
-
-
-def _uvicorn() -> Any:
-    # Returns the module: nothing of the web stack is imported before an arena is opened.
-    for package in ("starlette", "httptools", "uvicorn"):
-        try:
-            module = __import__(package)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("Serving the arena", package, "arena") from error
-    return module
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((_HOST, port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"Port {port} cannot be used ({error.strerror}).", hint="Choose another, or 0 for any free one."
-        ) from error
-    return listener
+        self._stack.close()
 
 
 def _application(desk: Desk) -> Starlette:
@@ -190,8 +145,7 @@ def _application(desk: Desk) -> Starlette:
             Route("/competitions/{slug}", competition, methods=["GET"]),
             Route("/", index, methods=["GET"]),
         ],
-        # A page of another site that rebinds its name to this computer would come with that name as host.
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOST_NAMES)],
         exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, DiskError, HTTPException), refused),
     )
     app.router.redirect_slashes = False  # an address that is not served is refused, never mended
