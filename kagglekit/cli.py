@@ -418,15 +418,22 @@ def arena_grade(
 
 
 @arena_app.command("serve")
-def arena_serve(port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0) -> None:
+def arena_serve(
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; elsewhere than on loopback, the pages need the token too.")
+    ] = "127.0.0.1",
+) -> None:
     """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
     import time
 
-    from kagglekit.arena.server import Arena
-    from kagglekit.arena.shell import announced
+    from kagglekit.arena.server import Arena, is_loopback
+    from kagglekit.arena.shell import announced, exposed
 
     home = _workspace("arena").arena
-    with Arena(home, port=port) as arena, announced(home, arena.url):
+    with Arena(home, port=port, host=host) as arena, announced(home, arena.url):
+        if not is_loopback(host):
+            typer.echo(exposed(arena.url, arena.username), err=True)
         typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")
         while True:
             time.sleep(3600)

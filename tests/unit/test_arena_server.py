@@ -17,8 +17,10 @@ from meadow import N_TEST, SLUG, tables, write_answers, write_folder
 from kagglekit.arena import hosting
 from kagglekit.arena.database import Database
 from kagglekit.arena.grading import Grading
-from kagglekit.arena.protocol import CALLS, upload_path
+from kagglekit.arena.kernel_store import KernelStore
+from kagglekit.arena.protocol import CALLS
 from kagglekit.arena.server import Arena
+from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import DiskError, UsageError
 
 COMPETITIONS = "competitions.CompetitionApiService"
@@ -134,8 +136,8 @@ def test_a_malformed_request_is_400(arena: Arena, body: bytes):
 
 
 def test_calls_that_the_arena_does_not_know_say_so(arena: Arena):
-    answer = call(arena, "ListDatasets", "datasets.DatasetApiService")
-    assert answer.status == 501 and "does not answer datasets.DatasetApiService/ListDatasets" in answer.json["message"]
+    answer = call(arena, "ListModels", "models.ModelApiService")
+    assert answer.status == 501 and "does not answer models.ModelApiService/ListModels" in answer.json["message"]
     assert ask(arena, "GET", "/v1/nothing").json["error"]["code"] == 404
 
 
@@ -347,7 +349,7 @@ def test_a_pushed_kernel_is_stored(arena: Arena, home: Path):
     service = "kernels.KernelsApiService"
     answer = call(arena, "SaveKernel", service, slug=f"{arena.username}/paddy", text="print(1)", language="python")
     assert answer.json["versionNumber"] == 1 and answer.json["url"].endswith(f"/code/{arena.username}/paddy")
-    stored = Database(home / "arena.db").kernel("paddy")
+    stored = KernelStore(home / "arena.db").find("paddy")
     assert stored is not None and stored.source == "print(1)"
     assert call(arena, "SaveKernel", service, slug="somebody/else", text="").status == 403
 
@@ -375,7 +377,7 @@ def test_pages_tell_how_to_start_and_how_one_stands(tmp_path: Path):
         scored(arena, submit(arena, write_answers(tmp_path / "s.csv")).json["ref"])
         index, page = (ask(arena, "GET", path).body.decode() for path in ("/", f"/competitions/{SLUG}"))
     assert "place 1 of 3, 1.00000" in index and "Meadow &lt;b&gt;" in index
-    assert f"kagglekit new {SLUG} --on arena" in page and "not Kaggle scores" in page
+    assert f"kagglekit new {SLUG} --on arena" in page and "No score here is a Kaggle score" in page
     assert page.index("competitor") < page.index("Majority class") < page.index("Sample submission")
 
 
