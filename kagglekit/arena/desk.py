@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +95,7 @@ class Fields:
     """The fields of a request; the client leaves out those that have their default."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+        self.values = values
 
     def text(self, name: str) -> str:
         return self._typed(name, str, "")
@@ -105,7 +104,7 @@ class Fields:
         return self._typed(name, int, 0)
 
     def flag(self, name: str) -> bool:
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is not None and not isinstance(value, bool):
             raise Refusal(400, f"The field {name} must be true or false.")
         return bool(value)
@@ -128,11 +127,8 @@ class Fields:
             raise Refusal(400, f"The field {name} must be a list of text.")
         return tuple(str(v) for v in values)
 
-    def as_json(self, *, without: str = "") -> str:
-        return json.dumps({k: v for k, v in self._values.items() if k != without}, sort_keys=True)
-
     def _typed(self, name: str, kind: type[T], default: T) -> T:
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
             return default
         if not isinstance(value, kind) or isinstance(value, bool):

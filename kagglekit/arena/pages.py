@@ -24,18 +24,18 @@ __all__ = [
     "PageNotFound",
     "competition_page",
     "competitions_page",
-    "cv_of",
     "dataset_page",
     "datasets_page",
     "kernel_page",
     "kernels_page",
     "leaderboard_page",
     "not_found_page",
+    "split_message",
     "submissions_page",
 ]
 
 # The message that `kagglekit submit` writes: a run's id, which ends in eight hexadecimal digits, and its score.
-_CV = re.compile(r"[\w.-]+-[0-9a-f]{8} CV (-?\d+\.\d{5}): ")
+_CV = re.compile(r"[\w.-]+-[0-9a-f]{8} CV (-?\d+\.\d{5}): (.*)", re.DOTALL)
 _FEW = 5
 _MANY = 30
 
@@ -198,10 +198,13 @@ def not_found_page() -> str:
     return _page("missing.html", "Not found", "")
 
 
-def cv_of(message: str) -> str | None:
-    """The CV score that `kagglekit submit` wrote into a submission's message; None in every other message."""
-    match = _CV.match(message)
-    return match[1] if match else None
+def split_message(message: str) -> tuple[str | None, str]:
+    """The CV score that `kagglekit submit` wrote into a submission's message, and what the run was for.
+
+    A message of any other form has no CV, and is given back whole.
+    """
+    match = _CV.fullmatch(message)
+    return (match[1], match[2]) if match else (None, message)
 
 
 def _card(desk: Desk, one: Hosted) -> dict[str, Any]:
@@ -213,7 +216,7 @@ def _card(desk: Desk, one: Hosted) -> dict[str, Any]:
         "metric": metric.title,
         "better": "higher" if metric.greater_is_better else "lower",
         "place": place,
-        "left": f"{_left(desk, one)} left today",
+        "left": "" if one.is_over(desk.now()) else f"{_left(desk, one)} left today",
     }
 
 
@@ -256,11 +259,11 @@ def _line(desk: Desk, standing: Standing, before: int | None = None) -> dict[str
 
 
 def _submission(record: SubmissionRecord, *, counts: bool) -> dict[str, Any]:
-    cv = cv_of(record.description)
+    cv, why = split_message(record.description)
     word = {"complete": "counts" if counts else "", "pending": "pending", "error": "refused"}[record.status]
     return {
         "file": record.file_name,
-        "message": record.description,
+        "message": why,
         "error": record.error,
         "kind": {"error": "wrong"}.get(record.status, "mine" if counts else "line"),
         "word": word,

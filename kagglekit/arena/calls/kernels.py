@@ -41,14 +41,14 @@ def save_kernel(desk: Desk, fields: Fields) -> Answer:
     if len(source) > _LARGEST_SOURCE:
         raise Refusal(400, f"A notebook may hold at most {_LARGEST_SOURCE} characters.")
     unknown = _unknown_sources(desk, fields)
-    record = desk.kernels.save(slug, source, fields.as_json(without="text"), desk.now())
+    record = desk.kernels.save(slug, source, json.dumps(_kept(fields, unknown), sort_keys=True), desk.now())
     desk.runner.start(record)
     return {
         "ref": f"/code/{desk.identity.username}/{slug}",
         "url": _address(desk, record),
         "versionNumber": record.version,
         "kernelId": desk.kernels.number(slug),
-        **unknown,
+        **{f"invalid{kind}Sources": names for kind, names in unknown.items()},
     }
 
 
@@ -91,7 +91,8 @@ def list_kernel_session_output(desk: Desk, fields: Fields) -> Answer:
     record = _own(desk, fields)
     found, following = page(output_files(desk.runner.output(record)), fields)
     files = [{"fileName": name, "url": desk.url + download_path(desk, _redirect(record, name))} for name in found]
-    log = json.dumps([_event(line) for line in desk.runner.log(record)])
+    lines = [_event(line) for line in desk.runner.log(record)]
+    log = json.dumps(lines) if lines else ""
     return {"files": files, "log": log, "nextPageToken": following}
 
 
@@ -167,7 +168,7 @@ def _slug_to_save(desk: Desk, fields: Fields) -> str:
 
 
 def _unknown_sources(desk: Desk, fields: Fields) -> dict[str, list[str]]:
-    """The sources that this arena has not, as Kaggle lists them: the notebook is saved without them."""
+    """By kind, the sources that this arena has not: as on Kaggle, the notebook is saved without them."""
     owner = f"{desk.identity.username}/"
     checks = {
         "Competition": lambda name: is_hosted(desk.home, name.removeprefix("competitions/")),
@@ -176,9 +177,19 @@ def _unknown_sources(desk: Desk, fields: Fields) -> dict[str, list[str]]:
         "Model": lambda name: False,
     }
     return {
-        f"invalid{kind}Sources": [s for s in fields.texts(f"{kind.lower()}DataSources") if not is_known(s)]
+        kind: [s for s in fields.texts(f"{kind.lower()}DataSources") if not is_known(s)]
         for kind, is_known in checks.items()
     }
+
+
+def _kept(fields: Fields, unknown: dict[str, list[str]]) -> dict[str, Any]:
+    """All that was pushed with the source, less the sources that are unknown."""
+    pushed = {name: value for name, value in fields.values.items() if name != "text"}
+    for kind, names in unknown.items():
+        field = f"{kind.lower()}DataSources"
+        if field in pushed:
+            pushed[field] = [s for s in pushed[field] if s not in names]
+    return pushed
 
 
 def _uses(record: KernelRecord, field: str, name: str) -> bool:
