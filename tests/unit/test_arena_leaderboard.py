@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from kagglekit.arena.database import SubmissionRecord
 from kagglekit.arena.hosted import Baseline, Hosted
-from kagglekit.arena.leaderboard import standings
+from kagglekit.arena.leaderboard import chosen, standings
 from kagglekit.contracts import Competition
 
 
@@ -54,6 +55,17 @@ def test_each_team_stands_once_with_its_best_and_equal_scores_by_time(entries: l
 def test_baselines_stand_among_the_teams():
     lines = standings(hosted("rmse", Baseline("Mean", 0.2, 0.2)), [record(1, "a", 0.1), record(2, "b", 0.3)])
     assert [(s.team, s.is_baseline) for s in lines] == [("a", False), ("Mean", True), ("b", False)]
+
+
+def test_in_the_end_the_better_of_a_teams_two_best_public_submissions_counts():
+    given = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.2, 0.6), 4: (0.4, 0.9)}
+    records = [replace(record(ref, "a", public), private=private) for ref, (public, private) in given.items()]
+    one = hosted("r2", Baseline("Mean", 0.0, 0.2), Baseline("Never graded", 0.0, math.nan))
+    assert [r.ref for r in chosen(one, records)] == [4, 1]
+    assert [(s.team, s.score) for s in standings(one, records, private=True)] == [("a", 0.9), ("Mean", 0.2)]
+    assert [r.ref for r in chosen(hosted("rmse"), records)] == [2, 3]
+    assert [s.score for s in standings(hosted("rmse"), records, private=True)] == [0.5]
+    assert standings(hosted("rmse"), [record(1, "a", 0.1)], private=True) == []
 
 
 def test_a_complete_submission_needs_a_score():

@@ -1,5 +1,4 @@
 import hashlib
-import http.client
 import io
 import json
 import socket
@@ -9,9 +8,9 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from arena_calls import COMPETITIONS, Answer, ask, call, location, scored, submit
 from meadow import N_TEST, SLUG, tables, write_answers, write_folder
 
 from kagglekit.arena import hosting
@@ -23,7 +22,6 @@ from kagglekit.arena.server import Arena
 from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import DiskError, UsageError
 
-COMPETITIONS = "competitions.CompetitionApiService"
 CLIMBING = [
     "solution.csv",
     "../solution.csv",
@@ -39,38 +37,6 @@ CLIMBING = [
 ]
 
 
-class Answer:
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.body)
-
-
-def ask(
-    arena: Arena, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> Answer:
-    """One request with exactly this path: nothing normalises it on the way."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(arena.url.rsplit(":", 1)[1]), timeout=20)
-    try:
-        connection.request(method, path.removeprefix(arena.url), body, headers or {})
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
-
-
-def call(arena: Arena, method: str, service: str = COMPETITIONS, token: str | None = None, **fields: object) -> Answer:
-    headers = {"Authorization": f"Bearer {token or arena.token}", "Content-Type": "application/json"}
-    return ask(arena, "POST", f"/v1/{service}/{method}", json.dumps(fields).encode(), headers)
-
-
-def location(arena: Arena, method: str, **fields: object) -> str:
-    answer = call(arena, method, **fields)
-    assert answer.status == 302, answer.body
-    return answer.headers["Location"]
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arena")
@@ -82,21 +48,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arena(home: Path) -> Iterator[Arena]:
     with Arena(home) as running:
         yield running
-
-
-def submit(arena: Arena, path: Path) -> Answer:
-    started = call(
-        arena, "StartSubmissionUpload", competitionName=SLUG, fileName=path.name, contentLength=path.stat().st_size
-    ).json
-    assert ask(arena, "PUT", started["createUrl"], path.read_bytes()).status == 200
-    return call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"])
-
-
-def scored(arena: Arena, ref: int) -> dict[str, Any]:
-    while True:
-        found = call(arena, "GetSubmission", ref=ref).json
-        if found["status"] != "PENDING":
-            return found
 
 
 def test_listens_on_loopback_only_and_says_so_in_its_address(arena: Arena):
