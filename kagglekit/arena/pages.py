@@ -34,8 +34,9 @@ __all__ = [
     "submissions_page",
 ]
 
-# The message that `kagglekit submit` writes: a run's id, which ends in eight hexadecimal digits, and its score.
-_CV = re.compile(r"[\w.-]+-[0-9a-f]{8} CV (-?\d+\.\d{5}): (.*)", re.DOTALL)
+# The message that `kagglekit submit` writes: a run's id, which ends in eight hexadecimal digits, its score, what it was
+# for; and at the end, perhaps, the mark by which a lost submission is found again.
+_CV = re.compile(r"[\w.-]+-[0-9a-f]{8} CV (-?\d+\.\d{5}): (.*?)(?: \[[0-9a-f]{8}\])?", re.DOTALL)
 _FEW = 5
 _MANY = 30
 

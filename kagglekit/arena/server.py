@@ -45,8 +45,6 @@ class Arena:
         An IPv4 address of this computer, or a name that leads to one.
     runner : Runner, optional
         What runs pushed notebooks; without one they are kept, and their sessions say so.
-    middleware : callable, optional
-        Wraps the ASGI application, for instance to inject faults.
     now : callable
         The time, aware, in UTC.
 
@@ -78,11 +76,10 @@ class Arena:
         *,
         host: str = _HOST,
         runner: Runner | None = None,
-        middleware: Callable[[Any], Any] | None = None,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self._home, self._port, self._host, self._now = home, port, host, now
-        self._runner, self._middleware = runner or Storage(), middleware
+        self._runner = runner or Storage()
         self._identity = identity_of(home)
         self.token, self.username = self._identity.token, self._identity.username
         self.url = ""
@@ -94,9 +91,9 @@ class Arena:
         listener = _listen(address, self._port)
         self.url = f"http://{address}:{listener.getsockname()[1]}"
         self._grading = Grading(self._home, database)
-        app: Any = application(self._desk(database), open_pages=is_loopback(self._host))
+        app = application(self._desk(database), open_pages=is_loopback(self._host))
         config = uvicorn.Config(
-            self._middleware(app) if self._middleware else app,
+            app,
             http="httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
             ws="none",
             loop="asyncio",

@@ -89,12 +89,14 @@ def test_a_download_carries_its_checksum_and_all_of_them_are_one_zip(arena: Aren
         assert {n: archive.read(n) for n in archive.namelist()} == {"a.txt": b"alpha", "b.txt": b"beta"}
 
 
-def test_a_zip_becomes_a_folder_and_one_that_is_alone_the_dataset(arena: Arena):
+def test_a_zip_becomes_a_folder_and_kagglehubs_archive_the_dataset(arena: Arena):
     inside = zipped({"x.txt": b"x", "deep/y.txt": b"y"})
     create(arena, "folders", {"pkg.zip": inside, "a.txt": b"a"})
     assert names(arena, "folders") == ["a.txt", "pkg/deep/y.txt", "pkg/x.txt"]
     create(arena, "alone", {"archive.zip": inside})
     assert names(arena, "alone") == ["deep/y.txt", "x.txt"]
+    create(arena, "one-folder", {"pkg.zip": inside})
+    assert names(arena, "one-folder") == ["pkg/deep/y.txt", "pkg/x.txt"]
     assert fetch(arena, "alone", fileName="deep/y.txt").body == b"y"
 
 
@@ -115,7 +117,7 @@ def test_a_folders_name_cannot_climb(arena: Arena, folder: str):
 @pytest.mark.parametrize("member", ["../out.txt", "/etc/out.txt", "a\\..\\out.txt"])
 def test_a_hostile_zip_is_refused(arena: Arena, member: str):
     answer = create(arena, "hostile", {"bad.zip": zipped({member: b"x"})})
-    assert answer.status == 400 and "must not be extracted" in answer.json["message"]
+    assert answer.status == 400 and "bad.zip cannot be unpacked" in answer.json["message"]
 
 
 def test_a_name_that_is_taken_is_an_error_with_status_200_as_kaggles_clients_expect(arena: Arena):

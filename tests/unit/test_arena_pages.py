@@ -65,7 +65,7 @@ def cells(html: str, label: str) -> list[str]:
     ("message", "cv"),
     [
         ("lite0-squish-deadbeef CV 0.81600: does squishing help?", "0.81600"),
-        ("blend-3318aefc CV -1.50000: a mix [k 12ab]", "-1.50000"),
+        ("blend-3318aefc CV -1.50000: a mix [0a1b2c3d]", "-1.50000"),
         ("CV 0.9", None),
         ("my CV 0.81600: is good", None),
         ("forest-xyz CV 0.81600: why", None),
@@ -76,7 +76,7 @@ def cells(html: str, label: str) -> list[str]:
 )
 def test_a_cv_is_read_from_kagglekits_own_message_and_from_no_other(message: str, cv: str | None):
     found, words = split_message(message)
-    assert found == cv and (words == message) is (cv is None)
+    assert found == cv and (words == message) is (cv is None) and (cv is None or words[-1] in "x?")
 
 
 def test_submissions_show_cv_beside_the_score_and_private_scores_only_in_the_end(

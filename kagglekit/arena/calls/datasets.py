@@ -34,6 +34,7 @@ __all__ = [
 
 _SLUG = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,49}")
 _MOST_UNPACKED = 1 << 36
+_WHOLE = "archive.zip"
 #: Groups that do not list both private and public datasets: the values of "is private" that they list.
 _LISTED = {
     "DATASET_SELECTION_GROUP_PUBLIC": (False,),
@@ -197,7 +198,8 @@ def _asked_version(record: DatasetRecord, fields: Fields) -> DatasetVersion:
 def _files(desk: Desk, fields: Fields) -> Iterator[dict[str, Path]]:
     """Names in the dataset, and where the bytes lie while the block runs; their uploads are used up after it.
 
-    A zip becomes a folder of its name, as on Kaggle; one that is all there is becomes the dataset itself.
+    A zip becomes a folder of its name, which is how the `kaggle` command sends folders; `archive.zip`, alone, is how
+    `kagglehub` sends more than fifty files, and becomes the dataset itself.
     """
     sent = list(_sent(desk, fields, ""))
     if not sent:
@@ -207,7 +209,7 @@ def _files(desk: Desk, fields: Fields) -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=desk.home / "cache") as folder:
         for number, (name, path) in enumerate(sent):
             into = Path(folder) / str(number)
-            for member, content in _unpacked(name, path, into, alone=len(sent) == 1):
+            for member, content in _unpacked(name, path, into, alone=len(sent) == 1 and name == _WHOLE):
                 if member in found:
                     raise Refusal(400, f"Two of the files are called {member}.")
                 found[member] = content
