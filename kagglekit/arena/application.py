@@ -146,6 +146,8 @@ async def _body(request: Request) -> bytes:
 def _fields(body: bytes) -> dict[str, Any]:
     try:
         values = json.loads(body or b"{}")
+        # Half of a surrogate pair is JSON and no text: nothing that stores or sends text takes it.
+        json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "The request is not JSON.") from error
     if not isinstance(values, dict):

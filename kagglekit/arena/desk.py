@@ -95,16 +95,23 @@ class Fields:
     """The fields of a request; the client leaves out those that have their default."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
+        self._values = values
 
     def text(self, name: str) -> str:
         return self._typed(name, str, "")
 
     def number(self, name: str) -> int:
-        return self._typed(name, int, 0)
+        value = self._typed(name, int, 0)
+        if abs(value) >= 1 << 63:
+            raise Refusal(400, f"The field {name} must be a number of 64 bits.")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether it was sent; then it may still be what it is by default."""
+        return self._values.get(name) is not None
 
     def flag(self, name: str) -> bool:
-        value = self.values.get(name)
+        value = self._values.get(name)
         if value is not None and not isinstance(value, bool):
             raise Refusal(400, f"The field {name} must be true or false.")
         return bool(value)
@@ -128,7 +135,7 @@ class Fields:
         return tuple(str(v) for v in values)
 
     def _typed(self, name: str, kind: type[T], default: T) -> T:
-        value = self.values.get(name)
+        value = self._values.get(name)
         if value is None:
             return default
         if not isinstance(value, kind) or isinstance(value, bool):

@@ -38,8 +38,9 @@ def ask(
         connection.close()
 
 
-def call(arena: Arena, method: str, service: str = COMPETITIONS, token: str | None = None, **fields: object) -> Answer:
-    headers = {"Authorization": f"Bearer {token or arena.token}", "Content-Type": "application/json"}
+def call(arena: Arena, method: str, service: str = COMPETITIONS, **fields: object) -> Answer:
+    """One call of the API, with the arena's token."""
+    headers = {"Authorization": f"Bearer {arena.token}", "Content-Type": "application/json"}
     return ask(arena, "POST", f"/v1/{service}/{method}", json.dumps(fields).encode(), headers)
 
 

@@ -18,7 +18,7 @@ from kagglekit.arena.database import Database
 from kagglekit.arena.grading import Grading
 from kagglekit.arena.kernel_store import KernelStore
 from kagglekit.arena.protocol import CALLS
-from kagglekit.arena.server import Arena
+from kagglekit.arena.server import Arena, is_loopback
 from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import DiskError, UsageError
 
@@ -84,6 +84,21 @@ def test_a_malformed_request_is_400(arena: Arena, body: bytes):
     headers = {"Authorization": f"Bearer {arena.token}"}
     answer = ask(arena, "POST", f"/v1/{COMPETITIONS}/GetCompetition", body, headers)
     assert answer.status == 400 and answer.json["code"] == 400
+
+
+@pytest.mark.parametrize(
+    "value", [True, -1, 1 << 63, 1e300, "\x00", "\ud800", [], [1], [{}], {}, {"files": [{"token": "x"}]}, None]
+)
+def test_no_value_of_any_field_makes_a_call_fail(arena: Arena, value: object):
+    names = "competitionName fileName contentLength ref submissionId pageSize pageToken page slug title ownerSlug body"
+    names += (
+        " datasetSlug files directories settings id userName kernelSlug versionLabel kernelOwner kernelVersion text"
+    )
+    names += " kernelSessionId datasetVersionNumber name type group search categoryIds competitionDataSources isPrivate"
+    for service, method in CALLS:
+        for given in ({}, {"competitionName": SLUG}):
+            answer = call(arena, method, service, **dict.fromkeys(names.split(), value) | given)
+            assert answer.status in (200, 302, 400, 403, 404, 501), (method, answer.body)
 
 
 def test_calls_that_the_arena_does_not_know_say_so(arena: Arena):
@@ -352,6 +367,21 @@ def test_a_taken_port_is_one_clear_line(arena: Arena, tmp_path: Path):
     port = int(arena.url.rsplit(":", 1)[1])
     with pytest.raises(UsageError, match=f"Port {port} cannot be used"):
         Arena(tmp_path, port=port).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("0.0.0.0", "every address"), ("192.0.2.1", "cannot be used on 192.0.2.1"), ("", "every address")],
+)
+def test_a_host_that_is_no_single_address_of_this_computer_is_one_clear_line(tmp_path: Path, host: str, words: str):
+    with pytest.raises(UsageError, match=words):
+        Arena(tmp_path, host=host).__enter__()
+
+
+def test_other_loopback_addresses_are_this_computer_too(tmp_path: Path):
+    with Arena(tmp_path, host="localhost") as arena:
+        assert arena.url.startswith("http://127.0.0.1:") and ask(arena, "GET", "/").status == 200
+    assert is_loopback("127.0.0.2") and not is_loopback("192.0.2.1")
 
 
 def test_the_arena_is_quiet_and_ends(home: Path, capfd: pytest.CaptureFixture[str]):

@@ -33,6 +33,11 @@ __all__ = [
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 _LARGEST_SOURCE = 16 << 20
 _SATURDAY = 5
+# What is pushed with a source, and told again to who asks.
+_TEXTS = ("newTitle", "language", "kernelType", "dockerImage", "dockerImagePinningType", "machineShape")
+_FLAGS = ("isPrivate", "enableGpu", "enableTpu", "enableInternet")
+_LISTS = ("categoryIds", "datasetDataSources", "kernelDataSources", "competitionDataSources", "modelDataSources")
+_TOLD = frozenset((*_TEXTS, *_FLAGS, *_LISTS)) - {"newTitle", "dockerImagePinningType"}
 
 
 def save_kernel(desk: Desk, fields: Fields) -> Answer:
@@ -41,7 +46,7 @@ def save_kernel(desk: Desk, fields: Fields) -> Answer:
     if len(source) > _LARGEST_SOURCE:
         raise Refusal(400, f"A notebook may hold at most {_LARGEST_SOURCE} characters.")
     unknown = _unknown_sources(desk, fields)
-    record = desk.kernels.save(slug, source, json.dumps(_kept(fields, unknown), sort_keys=True), desk.now())
+    record = desk.kernels.save(slug, source, json.dumps(_pushed(fields, unknown), sort_keys=True), desk.now())
     desk.runner.start(record)
     return {
         "ref": f"/code/{desk.identity.username}/{slug}",
@@ -182,14 +187,16 @@ def _unknown_sources(desk: Desk, fields: Fields) -> dict[str, list[str]]:
     }
 
 
-def _kept(fields: Fields, unknown: dict[str, list[str]]) -> dict[str, Any]:
+def _pushed(fields: Fields, unknown: dict[str, list[str]]) -> dict[str, Any]:
     """All that was pushed with the source, less the sources that are unknown."""
-    pushed = {name: value for name, value in fields.values.items() if name != "text"}
+    found: dict[str, Any] = {name: fields.text(name) for name in _TEXTS if fields.has(name)}
+    found |= {name: fields.flag(name) for name in _FLAGS if fields.has(name)}
+    found |= {name: list(fields.texts(name)) for name in _LISTS if fields.has(name)}
     for kind, names in unknown.items():
         field = f"{kind.lower()}DataSources"
-        if field in pushed:
-            pushed[field] = [s for s in pushed[field] if s not in names]
-    return pushed
+        if field in found:
+            found[field] = [s for s in found[field] if s not in names]
+    return found
 
 
 def _uses(record: KernelRecord, field: str, name: str) -> bool:
@@ -223,21 +230,6 @@ def _address(desk: Desk, record: KernelRecord) -> str:
 
 
 def _metadata(desk: Desk, record: KernelRecord) -> dict[str, Any]:
-    pushed = (
-        "language",
-        "kernelType",
-        "isPrivate",
-        "enableGpu",
-        "enableTpu",
-        "enableInternet",
-        "categoryIds",
-        "datasetDataSources",
-        "kernelDataSources",
-        "competitionDataSources",
-        "modelDataSources",
-        "dockerImage",
-        "machineShape",
-    )
     facts = {"language": "python", "kernelType": "notebook"} | record.facts
     return {
         "id": desk.kernels.number(record.slug),
@@ -247,5 +239,5 @@ def _metadata(desk: Desk, record: KernelRecord) -> dict[str, Any]:
         "slug": record.slug,
         "lastRunTime": record.created,
         "currentVersionNumber": record.version,
-        **{name: facts[name] for name in pushed if name in facts},
+        **{name: value for name, value in facts.items() if name in _TOLD},
     }

@@ -103,7 +103,7 @@ def _hosted(desk: Desk, fields: Fields) -> Hosted:
 
 
 def _record(desk: Desk, ref: int) -> SubmissionRecord:
-    record = desk.database.submission(ref) if abs(ref) < 1 << 63 else None
+    record = desk.database.submission(ref)
     if record is None:
         raise Refusal(404, "There is no such submission.")
     return record
