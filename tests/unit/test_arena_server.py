@@ -371,7 +371,7 @@ def test_a_taken_port_is_one_clear_line(arena: Arena, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("host", "words"),
-    [("0.0.0.0", "every address"), ("192.0.2.1", "cannot be used on 192.0.2.1"), ("", "every address")],
+    [("0.0.0.0", "every address"), ("192.0.2.1", "cannot be used on 192.0.2.1"), ("", "no address")],
 )
 def test_a_host_that_is_no_single_address_of_this_computer_is_one_clear_line(tmp_path: Path, host: str, words: str):
     with pytest.raises(UsageError, match=words):
