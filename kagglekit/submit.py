@@ -112,9 +112,9 @@ def _sent_before(gateway: Gateway, ledger: Ledger, slug: str, digest: str) -> Su
 
 
 def _sent_once(outgoing: Sending, gateway: Gateway, ledger: Ledger, slug: str, path: Path, said: str) -> str:
-    text = said[:_LONGEST_MESSAGE]
+    text, was_begun = said[:_LONGEST_MESSAGE], outgoing.is_begun
     ref = outgoing.send(gateway, slug, path, text)
-    if ref in {s.ref for s in ledger.submissions()}:
+    if was_begun and ref in {s.ref for s in ledger.submissions()}:
         # A process that wrote it down was killed before it could remove the record: this is another one.
         outgoing.done()
         ref = outgoing.send(gateway, slug, path, text)
