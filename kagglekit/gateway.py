@@ -385,6 +385,8 @@ class Gateway:
         found = find_credentials(os.environ, Path.home())
         if found is None:
             raise CredentialsError("There are no Kaggle credentials on this computer.", hint=TOKEN_HINT)
+        if found.exposed is not None:
+            raise CredentialsError(f"Other users can read {found.exposed}.", hint=f"Run: chmod 600 {found.exposed}")
         return found
 
     def _call(self, method: str, request: Any, slug: str | None) -> Any:

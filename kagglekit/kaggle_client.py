@@ -98,7 +98,7 @@ class Connection:
         answer.close()
         location = answer.headers.get("Location", "")
         if not location:
-            raise GatewayError(f"{self.where} gave no address for the files of {slug}.", hint="Try again later.")
+            raise Unreachable(f"{self.where} gave no address for the files of {slug}.", hint="Try again later.")
         return str(urljoin(answer.url, location))
 
     def introspect(self) -> str:

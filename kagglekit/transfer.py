@@ -92,7 +92,6 @@ class _Part:
     def __init__(self, to: Path) -> None:
         self.folder = to.parent / f".{to.name}.part"
         self.data, self._note = self.folder / "data", self.folder / "note.json"
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def size(self) -> int:

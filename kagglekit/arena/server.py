@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.arena import pages, storage
 from kagglekit.arena.database import Database
+from kagglekit.arena.faults import Faults, protocol
 from kagglekit.arena.grading import Grading
 from kagglekit.arena.hosted import hosted, now_utc, open_hosted
 from kagglekit.arena.identity import identity_of
@@ -52,6 +53,8 @@ class Arena:
         0 takes any free port.
     now : callable
         The time, aware, in UTC.
+    faults : Faults, optional
+        What is to go wrong, for tests of clients. No command switches any on.
 
     Attributes
     ----------
@@ -74,8 +77,15 @@ class Arena:
     http://127.0.0.1:40123
     """
 
-    def __init__(self, home: Path, port: int = 0, *, now: Callable[[], datetime] = now_utc) -> None:
-        self._home, self._port, self._now = home, port, now
+    def __init__(
+        self,
+        home: Path,
+        port: int = 0,
+        *,
+        now: Callable[[], datetime] = now_utc,
+        faults: Faults | None = None,
+    ) -> None:
+        self._home, self._port, self._now, self._faults = home, port, now, faults
         self._identity = identity_of(home)
         self.token, self.username = self._identity.token, self._identity.username
         self.url = ""
@@ -89,8 +99,10 @@ class Arena:
         signer = Signer(self._identity.key, lambda: self._now().timestamp())
         desk = Desk(self._home, self.url, self._identity, database, signer, self._now, self._grading.start)
         config = uvicorn.Config(
-            _application(desk),
-            http="httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
+            self._faults.around(_application(desk)) if self._faults else _application(desk),
+            http=protocol()
+            if self._faults
+            else "httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
             ws="none",
             loop="asyncio",
             lifespan="off",
