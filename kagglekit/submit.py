@@ -16,6 +16,7 @@ from kagglekit.ledger import Ledger
 from kagglekit.progress import Progress, Silent
 from kagglekit.scoring import decide
 from kagglekit.sending import Sending, sending
+from kagglekit.submission_file import read_submission
 
 __all__ = ["Submitted", "refresh", "submit", "write_csv"]
 
@@ -89,6 +90,7 @@ def submit(
         The site refused it or cannot be reached.
     """
     path = write_csv(run, prepared, folder)
+    read_submission(path, prepared.competition, prepared.sample)
     digest = sha256(path)
     said = message or f"{run.id} CV {run.score:.5f}: {run.hypothesis}"
     with sending(folder, gateway.site.name, digest) as outgoing:

@@ -109,15 +109,15 @@ class Faults:
     ----------
     struck : list of Fault
         In the order of the requests.
-    requests : list of str
-        The paths of all requests, in order.
+    requests : list of (str, str)
+        Path and Range of all requests, in order.
     """
 
     def __init__(
         self, script: Iterable[Fault] = (), *, seed: int = 0, on_strike: Callable[[Fault], None] | None = None
     ) -> None:
         self.struck: list[Fault] = []
-        self.requests: list[str] = []
+        self.requests: list[tuple[str, str]] = []
         self._random, self._on_strike, self._lock = random.Random(seed), on_strike, threading.Lock()
         self.play(script)
 
@@ -132,16 +132,17 @@ class Faults:
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            faults = self._due(scope["path"])
+            faults = self._due(scope)
             if not faults:
                 return await app(scope, receive, send)
             return await _Struck(faults, scope, self._random, self._strike).answer(app, receive, send)
 
         return faulty
 
-    def _due(self, path: str) -> list[Fault]:
+    def _due(self, scope: Scope) -> list[Fault]:
+        path = scope["path"]
         with self._lock:
-            self.requests.append(path)
+            self.requests.append((path, dict(scope["headers"]).get(b"range", b"").decode("latin-1")))
             due: list[Fault] = []
             for i, (fault, after, times) in enumerate(self._left):
                 if fault.route in path and times:
