@@ -78,7 +78,9 @@ class Gateway:
 
     def __init__(self, site: Site, token: str | None = None, *, patience: Patience | None = None) -> None:
         self.site = site
-        self._token, self._patience = token, patience
+        # Credentials show no secret in their repr, wherever this object may be printed.
+        self._given = Credentials("the arena's token", token=token) if token else None
+        self._patience = patience
         self._open = ExitStack()
 
     def __enter__(self) -> Gateway:
@@ -379,9 +381,9 @@ class Gateway:
 
     def _find_credentials(self) -> Credentials:
         if self.site.name == "arena":
-            if not self._token:
+            if self._given is None:
                 raise CredentialsError("The arena's token is needed.", hint="An open Arena has it as .token.")
-            return Credentials("the arena's token", token=self._token)
+            return self._given
         found = find_credentials(os.environ, Path.home())
         if found is None:
             raise CredentialsError("There are no Kaggle credentials on this computer.", hint=TOKEN_HINT)

@@ -49,7 +49,7 @@ def sent(n: int) -> Row:
                 if how == "at a fault":
                     with told:
                         victim.append(child)
-                child.join(chance.uniform(0.01, 0.25) if how == "at random" else None)
+                child.join(chance.uniform(0.01, 0.5) if how == "at random" else None)
                 with told:
                     victim.clear()
                 if child.is_alive():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,8 +87,10 @@ def hashes(folder: Path) -> dict[str, str]:
 def processes() -> ForkServerContext:
     """Where processes that are killed come from.
 
-    A fork of this process would take the locks of the arena's threads along; that of a small server does not.
+    A fork of this process would take the locks of the arena's threads along; that of a small server does not. The
+    server imports once what all of them need; it finds its modules by the environment only.
     """
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = get_context("forkserver")
-    context.set_forkserver_preload(["children"])
+    context.set_forkserver_preload(["__main__", "children"])
     return context
