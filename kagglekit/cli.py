@@ -81,13 +81,21 @@ def new(
 
 
 @app.command()
-def download(comp: Comp, on: On = None) -> None:
+def download(
+    comp: Comp,
+    file: Annotated[str | None, typer.Option(help="Only this file, as the site lists it; no stage reads it.")] = None,
+    on: On = None,
+) -> None:
     """Stage 1: fetch the competition's files."""
     from kagglekit.sites import open_gateway
 
     flow = _flow(comp, on)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
-        typer.echo(_shown(flow.download(gateway).files))
+        if file is None:
+            typer.echo(_shown(flow.download(gateway).files))
+            return
+        single = flow.download_file(gateway, file)
+    typer.echo(f"{_shown(single.path(file))} ({single.words(file)})")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from kagglekit.arena.application import application
 from kagglekit.arena.database import Database
 from kagglekit.arena.dataset_store import DatasetStore
 from kagglekit.arena.desk import Desk
+from kagglekit.arena.faults import Faults, protocol
 from kagglekit.arena.grading import Grading
 from kagglekit.arena.hosted import now_utc
 from kagglekit.arena.identity import identity_of
@@ -47,6 +48,8 @@ class Arena:
         What runs pushed notebooks; without one they are kept, and their sessions say so.
     now : callable
         The time, aware, in UTC.
+    faults : Faults, optional
+        What is to go wrong, for tests of clients. No command switches any on.
 
     Attributes
     ----------
@@ -77,9 +80,10 @@ class Arena:
         host: str = _HOST,
         runner: Runner | None = None,
         now: Callable[[], datetime] = now_utc,
+        faults: Faults | None = None,
     ) -> None:
         self._home, self._port, self._host, self._now = home, port, host, now
-        self._runner = runner or Storage()
+        self._runner, self._faults = runner or Storage(), faults
         self._identity = identity_of(home)
         self.token, self.username = self._identity.token, self._identity.username
         self.url = ""
@@ -93,8 +97,9 @@ class Arena:
         self._grading = Grading(self._home, database)
         app = application(self._desk(database), open_pages=is_loopback(self._host))
         config = uvicorn.Config(
-            app,
-            http="httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
+            self._faults.around(app) if self._faults else app,
+            # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
+            http=protocol() if self._faults else "httptools",
             ws="none",
             loop="asyncio",
             lifespan="off",

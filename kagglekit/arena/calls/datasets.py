@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kagglekit.archives import unzip
 from kagglekit.arena.dataset_store import DatasetFile, DatasetRecord, DatasetVersion, Settings, Taken
 from kagglekit.arena.desk import Answer, Desk, Fields, Redirect, Refusal, page
 from kagglekit.arena.uploads import upload_path, uploaded
 from kagglekit.errors import DataError
-from kagglekit.files import unzip
 
 __all__ = [
     "create_dataset",
