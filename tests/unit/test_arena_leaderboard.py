@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def test_each_team_stands_once_with_its_best_and_equal_scores_by_time(entries: l
 def test_baselines_stand_among_the_teams():
     lines = standings(hosted("rmse", Baseline("Mean", 0.2, 0.2)), [record(1, "a", 0.1), record(2, "b", 0.3)])
     assert [(s.team, s.is_baseline) for s in lines] == [("a", False), ("Mean", True), ("b", False)]
+
+
+def test_medals_go_by_place_and_baselines_win_none():
+    rivals = tuple(Baseline(f"Simulated {i}", 0.3 + i / 100, 0.3 + i / 100) for i in range(18))
+    one = replace(hosted("rmse", Baseline("Mean", 0.1, 0.1)), rivals=rivals)
+    lines = standings(one, [record(1, "a", 0.2)])
+    assert [(s.team, s.medal) for s in lines[:3]] == [("Mean", None), ("a", "gold"), ("Simulated 0", "silver")]
+    assert [s.medal for s in lines[3:9]] == ["silver"] + ["bronze"] * 4 + [None]
+    assert [s.is_simulated for s in lines[:3]] == [False, False, True]
+
+
+def test_the_private_board_takes_the_two_best_public_submissions():
+    one = hosted("rmse", Baseline("Mean", 0.9, 0.5), Baseline("No private rows", 0.1, math.nan))
+    sent = [(1, "a", 0.1, 0.6), (2, "a", 0.2, 0.4), (3, "a", 0.3, 0.1), (4, "b", 0.5, None)]
+    records = [replace(record(ref, team, public), private=private) for ref, team, public, private in sent]
+    lines = standings(one, records, "private")
+    assert [(s.team, s.score, s.entries) for s in lines] == [("a", 0.4, 3), ("Mean", 0.5, 0)]
 
 
 def test_pages_escape_everything_and_say_synthetic():
