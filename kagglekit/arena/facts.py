@@ -10,13 +10,13 @@ from typing import cast
 import pandas as pd
 
 from kagglekit.arena.hosted import USAGE, read_table
+from kagglekit.arena.material import IMAGE_SUFFIXES
 from kagglekit.contracts import Competition, Form, Label, Task
 from kagglekit.errors import DataError, preview
 from kagglekit.metrics import get_metric
 
 __all__ = ["Given", "columns_of", "find_sample", "guess_competition"]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _USUAL_SAMPLES = ("sample_submission.csv", "gender_submission.csv")
 _MOST_ORDERED_VALUES = 20
 

@@ -374,7 +374,7 @@ def test_pages_tell_how_to_start_and_how_one_stands(tmp_path: Path):
         assert "no score yet" in ask(arena, "GET", "/").body.decode()
         scored(arena, submit(arena, write_answers(tmp_path / "s.csv")).json["ref"])
         index, page = (ask(arena, "GET", path).body.decode() for path in ("/", f"/competitions/{SLUG}"))
-    assert "place 1 of 3, 1.00000" in index and "Meadow &lt;b&gt;" in index
+    assert "place 1 of 6, 1.00000" in index and "Meadow &lt;b&gt;" in index
     assert f"kagglekit new {SLUG} --on arena" in page and "not Kaggle scores" in page
     assert page.index("competitor") < page.index("Majority class") < page.index("Sample submission")
 
