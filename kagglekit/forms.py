@@ -16,6 +16,7 @@ import pandas as pd
 
 from kagglekit.contracts import Competition, Form, Label, Predictions
 from kagglekit.errors import PredictionsError, SubmissionError, preview
+from kagglekit.masks import fault
 from kagglekit.metrics import Metric, get_metric, nearest_class
 
 __all__ = ["check_columns", "check_submission", "grade", "metric_input", "to_submission"]
@@ -90,7 +91,8 @@ def check_submission(
     _check_ids(frame[id_column], sample[id_column], strict)
     values = frame.set_index(id_column)[value_columns]
     for column in value_columns:
-        _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
+        if competition.form != "mask":  # an empty cell is a mask without pixels
+            _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
         _CHECKS[competition.form](values[column], competition)
 
 
@@ -101,7 +103,7 @@ def metric_input(frame: pd.DataFrame, competition: Competition, sample: pd.DataF
     -------
     Series or DataFrame, by id
         Labels for `Metric.score_labels` where the form is "label", there are classes and the metric needs
-        labels; else columns for `Metric.score`.
+        labels, and masks for it where the form is "mask"; else columns for `Metric.score`.
     """
     id_column, value_columns = _sample_columns(competition, sample)
     values = frame.set_index(id_column)[value_columns]
@@ -194,6 +196,13 @@ def _make_probability(frame: pd.DataFrame, competition: Competition) -> Array:
 
 def _make_probabilities(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
     return frame
+
+
+def _make_mask(frame: pd.DataFrame, competition: Competition) -> Any:
+    raise SubmissionError(
+        "Form 'mask' needs run-length text, and predictions are numbers.",
+        hint="Write the submission file by yourself: kagglekit.masks.encode makes the text of a mask.",
+    )
 
 
 def _make_ranking(frame: pd.DataFrame, competition: Competition) -> list[str]:
@@ -303,6 +312,12 @@ def _check_ranking(values: pd.Series, competition: Competition) -> None:
     _refuse_rows(pd.Series([len(g) > k for g in guesses], index=values.index), f"ranks more than {k} labels")
 
 
+def _check_mask(values: pd.Series, competition: Competition) -> None:
+    wrong = _texts(values).map(fault)
+    bad = wrong != ""
+    _refuse_rows(bad, "holds masks that are no run-length text", f" ({preview(wrong[bad].unique(), 3)})")
+
+
 def _known_labels(competition: Competition) -> dict[object, Label]:
     # The printed names come first, so that a class that is itself a text wins over another one that prints
     # like it.
@@ -337,6 +352,15 @@ def _read_probability(values: pd.Series, competition: Competition) -> Input:
     return pd.DataFrame({str(competition.classes[0]): 1 - positive, name: positive})
 
 
+def _read_mask(values: pd.Series, competition: Competition) -> Input:
+    return _texts(values)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    # A column of empty cells is read as numbers, all of them missing.
+    return values.astype(object).where(values.notna(), "").astype(str)
+
+
 def _read_ranking(values: pd.Series, competition: Competition) -> Input:
     """Beliefs that fall with the place of a label; -1 for labels that are not ranked."""
     place = {name: i for i, name in enumerate(competition.columns)}
@@ -354,6 +378,7 @@ _MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProx
         "probability": _make_probability,
         "probabilities": _make_probabilities,
         "ranking": _make_ranking,
+        "mask": _make_mask,
     }
 )
 _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyType(
@@ -363,6 +388,7 @@ _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyT
         "probability": _check_probability,
         "probabilities": _check_probability,
         "ranking": _check_ranking,
+        "mask": _check_mask,
     }
 )
 _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProxyType(
@@ -371,5 +397,6 @@ _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProx
         "value": _read_value,
         "probability": _read_probability,
         "ranking": _read_ranking,
+        "mask": _read_mask,
     }
 )

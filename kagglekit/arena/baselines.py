@@ -72,6 +72,8 @@ def _constants(
     if competition.form == "ranking":
         k = get_metric(competition.metric).k
         return {"Most common classes": lambda: _filled(sample, " ".join(str(c) for c in ranked[:k]))}
+    if competition.form == "mask":
+        return {}
     if competition.form == "label":
         return {"Majority class": lambda: _filled(sample, ranked[0])}
     shares = counts / counts.sum()
