@@ -56,20 +56,11 @@ def open_gateway(workspace: Workspace, slug: str, progress: Progress) -> Iterato
 
 def host_world(workspace: Workspace, slug: str, progress: Progress, scale: float | None = None) -> None:
     """Draw and host the practice competition of that slug, where there is one and it is not hosted yet."""
-    from kagglekit.arena import hosting
-    from kagglekit.arena.worlds import WORLDS, ensure
+    from kagglekit.arena import hosting, worlds
 
-    world = next((w for w in WORLDS.values() if w.slug == slug), None)
+    world = next((w for w in worlds.WORLDS.values() if w.slug == slug), None)
     if world is None or hosting.is_hosted(workspace.arena, slug):
         return
-    progress.say(f"Drawing the practice competition '{world.name}' once (synthetic pictures, made by code).")
-    folder = ensure(world, workspace.arena / "worlds", scale=scale, progress=progress)
-    hosting.create(
-        folder,
-        workspace.arena,
-        slug,
-        metric=world.metric,
-        title=world.title,
-        daily_limit=world.daily_limit,
-        synthetic=world.synthetic,
-    )
+    made = "synthetic, made by code" if world.synthetic else "real data, hidden answers"
+    progress.say(f"Drawing the practice competition '{world.name}' once ({made}).")
+    worlds.host(world, workspace.arena, scale=scale, progress=progress)

@@ -13,7 +13,9 @@ from kagglekit.contracts import Competition, Label
 from kagglekit.errors import DataError, SubmissionError
 from kagglekit.metrics import get_metric
 
-__all__ = ["constant_answers", "graded"]
+__all__ = ["SAMPLE", "constant_answers", "graded"]
+
+SAMPLE = "Sample submission"
 
 
 def constant_answers(
@@ -33,7 +35,7 @@ def constant_answers(
     dict of str to DataFrame
         By team.
     """
-    answers: dict[str, Callable[[], pd.DataFrame]] = {"Sample submission": lambda: sample}
+    answers: dict[str, Callable[[], pd.DataFrame]] = {SAMPLE: lambda: sample}
     if train_target is not None and len(train_target):
         answers |= _constants(competition, sample, train_target)
     return {team: answer() for team, answer in answers.items()}

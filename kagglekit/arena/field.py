@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kagglekit.arena.baselines import constant_answers, graded
+from kagglekit.arena.baselines import SAMPLE, constant_answers, graded
 from kagglekit.arena.facts import train_target
 from kagglekit.arena.hosted import BEST, Baseline, Hosted
 from kagglekit.arena.learners import learnt_answers
@@ -99,7 +99,9 @@ def _poles(
     if not lines:
         return None
     sign = 1 if get_metric(competition.metric).greater_is_better else -1
-    order = sorted(lines, key=lambda team: sign * lines[team].public)
+    # A sample submission may be far worse than anything that a person would send.
+    fair = [team for team in lines if team != SAMPLE] or list(lines)
+    order = sorted(fair, key=lambda team: sign * lines[team].public)
     known = BEST_POSSIBLE in answers
     good = answers[order[-1]].reset_index(drop=True)
     top = answers[BEST_POSSIBLE] if known else _true_answers(competition, solution, good)

@@ -39,7 +39,7 @@ def check_copies(
     refuse : bool
         Whether equal ones are an error; otherwise they are noted.
     near : bool
-        Whether to look for images that are nearly alike too, which decodes all of them.
+        Whether to look for nearly equal rows, and for images that look alike, which decodes all of them.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def check_copies(
         Equal rows or byte-identical images are on both sides. Rows count only where chance would not bring them:
         tables of a few coarse columns hold equal rows by nature.
     """
-    tables = _rows(folder, names, competition)
+    tables = _rows(folder, names, competition, near=near)
     images = image_copies(folder, names)
     equal = [*tables[:1], *([_said(images, "byte-identical image")] if images else [])]
     equal = [text for text in equal if text]
@@ -105,7 +105,7 @@ def _images(names: Sequence[str]) -> tuple[list[str], list[str]]:
     return [n for n in images if "test" not in n.lower()], [n for n in images if "test" in n.lower()]
 
 
-def _rows(folder: Path, names: Sequence[str], competition: Competition) -> tuple[str, ...]:
+def _rows(folder: Path, names: Sequence[str], competition: Competition, *, near: bool) -> tuple[str, ...]:
     """What is to be said of equal rows, and of nearly equal ones; "" for nothing."""
     if not {"train.csv", "test.csv"} <= set(names):
         return ("",)
@@ -119,15 +119,15 @@ def _rows(folder: Path, names: Sequence[str], competition: Competition) -> tuple
     both = pd.concat([train[shared], test[shared]]).set_axis(np.arange(len(index)))
     if index.has_duplicates:
         return ("",)
-    found = row_links(both)
+    found = row_links(both, tolerance=1e-3 if near else 0.0, all_but_one=near)
     links = found.links[(found.links["a"] < len(train)) != (found.links["b"] < len(train))]
     pairs = {
         kind: [tuple(sorted((int(a), int(b)))) for a, b in zip(part["a"], part["b"], strict=True)]
         for kind, part in links.groupby("kind")
     }
     shown = {kind: [(f"row {index[a][1]}", str(index[b][1])) for a, b in part] for kind, part in pairs.items() if part}
-    near = [pair for kind, part in shown.items() if kind != "exact" for pair in part]
-    return _said(shown.get("exact", []), "equal row"), _said(near, "nearly equal row")
+    nearly = [pair for kind, part in shown.items() if kind != "exact" for pair in part]
+    return _said(shown.get("exact", []), "equal row"), _said(nearly, "nearly equal row")
 
 
 def _alike(folder: Path, names: Sequence[str], known: set[tuple[str, str]]) -> str:
