@@ -66,7 +66,7 @@ def rivals_of(competition: Competition, poles: Poles, teams: int, seed: int = 0)
     """
     rng = np.random.default_rng([seed, 1789])
     last = _BEST_OF_TRUTH if poles.top_is_truth else _BEST
-    skills = _WEAKEST + (last - _WEAKEST) * rng.beta(2.4, 1.8, teams)
+    skills = _WEAKEST + (last - _WEAKEST) * rng.beta(2.0, 2.2, teams)
     difficulty = rng.normal(size=len(poles.good))
     for number, skill in enumerate(skills, start=1):
         own = rng.normal(size=len(difficulty))

@@ -91,10 +91,25 @@ class World:
     teams: int = 120
     synthetic: bool = True
 
+    def as_json(self) -> dict[str, str | int | bool]:
+        """What a list of worlds shows."""
+        return {
+            "name": self.name,
+            "slug": self.slug,
+            "title": self.title,
+            "task": self.task,
+            "metric": self.metric,
+            "train rows": round(self.n_train * self.scale),
+            "test rows": round(self.n_test * self.scale),
+            "synthetic": self.synthetic,
+            "summary": self.summary,
+            "description": self.description,
+        }
+
     @property
     def description(self) -> str:
         """The page's text."""
-        best = f"The best possible score is known: {self.best}" if self.best else ""
+        best = f"The best possible score: {self.best}" if self.best else ""
         return "\n\n".join(part for part in (self.teaches, best) if part)
 
 
