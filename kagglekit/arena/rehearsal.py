@@ -6,7 +6,7 @@ what its private score may differ from its public one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kagglekit import forms
 from kagglekit.arena.database import Database
 from kagglekit.arena.field import rivals_answers
+from kagglekit.arena.grader import Score, scorer
 from kagglekit.arena.hosted import USAGE, Hosted, read_table
 from kagglekit.arena.medals import MEDALS, Medal, medal_lines
 from kagglekit.arena.protocol import upload_path
@@ -27,7 +27,6 @@ from kagglekit.metrics import get_metric
 __all__ = ["Rehearsal", "Rehearsed", "rehearse", "sent"]
 
 Array = npt.NDArray[Any]
-Score = Callable[[Array], float]
 
 _FEWEST_ROWS = 4
 
@@ -167,10 +166,11 @@ def rehearse(
     field = {b.team: hosted.answers_frame(b.team) for b in hosted.baselines} | rivals
     truth = solution.set_index(hosted.competition.id)[hosted.competition.target]
     sample = hosted.sample_frame()
-    board = np.array([_private(_scorer(hosted, truth, sample, f), parts) for f in field.values()])
+    board = np.array([_private(scorer(hosted.competition, sample, truth, f), parts) for f in field.values()])
     board = board.reshape(len(field), splits)
     found = [
-        _rehearsed(name, _scorer(hosted, truth, sample, f), parts, board, hosted.metric) for name, f in entries.items()
+        _rehearsed(name, scorer(hosted.competition, sample, truth, f), parts, board, hosted.metric)
+        for name, f in entries.items()
     ]
     return Rehearsal(
         slug=hosted.slug,
@@ -195,22 +195,6 @@ def sent(home: Path, hosted: Hosted) -> dict[str, pd.DataFrame]:
         )
         for name, record in zip(names, records, strict=True)
     }
-
-
-def _scorer(hosted: Hosted, truth: pd.Series, sample: pd.DataFrame, frame: pd.DataFrame) -> Score:
-    """A function from a mask of rows to the score on them; checks are made once and not in every split."""
-    competition, metric = hosted.competition, get_metric(hosted.metric)
-    forms.check_submission(frame, competition, sample, strict=False)
-    given = forms.metric_input(frame, competition, sample).loc[truth.index]
-    y = metric.truth(truth, competition.classes)
-    if isinstance(given, pd.Series):
-        predicted = metric.truth(given, competition.classes)
-    else:
-        predicted = metric.predicted(metric.aligned(truth, given, competition.classes), competition.classes)
-    if metric.per_row is None:
-        return lambda rows: metric.function(y[rows], predicted[rows])
-    each, finish = metric.per_row(y, predicted), metric.finish
-    return lambda rows: float(finish(each[rows].mean()))
 
 
 def _private(score: Score, parts: list[Array]) -> list[float]:

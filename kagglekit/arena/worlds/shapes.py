@@ -51,7 +51,7 @@ class _Job:
 def plan(scale: float | None, seed: int) -> Drawn:
     """The tables at a scale; `best` says what each test picture shows."""
     rng = np.random.default_rng([seed, 9])
-    n_train, n_test = n_rows(scale, WORLD.scale, WORLD.n_train, WORLD.n_test, least=30)
+    n_train, n_test = n_rows(scale, WORLD.scale, WORLD.n_train, WORLD.n_test, least=18)
     n = n_train + n_test
     shown = rng.permutation(np.arange(n) % 3)
     wrong = rng.random(n) < _WRONG_LABELS
