@@ -34,7 +34,7 @@ SCALES = {
     "ratings": 0.5,
     "auction": 0.15,
     "phrases": 0.2,
-    "scenes": 0.04,
+    "scenes": 0.05,
 }
 CONSTANT = ("Majority class", "Mean of", "Training share")
 

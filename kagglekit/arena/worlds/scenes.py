@@ -47,7 +47,7 @@ def make(
     """
     need_pillow()
     rng = np.random.default_rng([seed, 11])
-    n_train, n_test = n_rows(scale, WORLD.scale, WORLD.n_train, WORLD.n_test, least=12)
+    n_train, n_test = n_rows(scale, WORLD.scale, WORLD.n_train, WORLD.n_test, least=8)
     numbers = ids_for(rng, n_train + n_test, first=100_000)
     parts = np.where(np.arange(len(numbers)) < n_train, "train_images", "test_images")
     for part in ("train_images", "test_images"):
