@@ -16,6 +16,7 @@ import pandas as pd
 
 from kagglekit.contracts import Competition, Form, Label, Predictions
 from kagglekit.errors import PredictionsError, SubmissionError, preview
+from kagglekit.masks import fault
 from kagglekit.metrics import Metric, get_metric, nearest_class
 from kagglekit.mistakes import mistaken_ids, mistaken_labels, mistaken_numbers
 
@@ -91,7 +92,8 @@ def check_submission(
     _check_ids(frame[id_column], sample[id_column], strict)
     values = frame.set_index(id_column)[value_columns]
     for column in value_columns:
-        _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
+        if competition.form != "mask":  # an empty cell is a mask without pixels
+            _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
         _CHECKS[competition.form](values[column], competition)
 
 
@@ -102,7 +104,7 @@ def metric_input(frame: pd.DataFrame, competition: Competition, sample: pd.DataF
     -------
     Series or DataFrame, by id
         Labels for `Metric.score_labels` where the form is "label", there are classes and the metric needs
-        labels; else columns for `Metric.score`.
+        labels, and masks for it where the form is "mask"; else columns for `Metric.score`.
     """
     id_column, value_columns = _sample_columns(competition, sample)
     values = frame.set_index(id_column)[value_columns]
@@ -195,6 +197,13 @@ def _make_probability(frame: pd.DataFrame, competition: Competition) -> Array:
 
 def _make_probabilities(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
     return frame
+
+
+def _make_mask(frame: pd.DataFrame, competition: Competition) -> Any:
+    raise SubmissionError(
+        "Form 'mask' needs run-length text, and predictions are numbers.",
+        hint="Write the submission file by yourself: kagglekit.masks.encode makes the text of a mask.",
+    )
 
 
 def _make_ranking(frame: pd.DataFrame, competition: Competition) -> list[str]:
@@ -350,6 +359,12 @@ def _refuse_at(values: pd.Series, rows: Array, what: str) -> None:
     _refuse_rows(pd.Series(bad, index=values.index), what)
 
 
+def _check_mask(values: pd.Series, competition: Competition) -> None:
+    wrong = _texts(values).map(fault)
+    bad = wrong != ""
+    _refuse_rows(bad, f"holds masks that are no run-length text ({preview(wrong[bad].unique(), 3)})")
+
+
 def _known_labels(competition: Competition) -> dict[object, Label]:
     # The printed names come first, so that a class that is itself a text wins over another one that prints
     # like it.
@@ -384,6 +399,15 @@ def _read_probability(values: pd.Series, competition: Competition) -> Input:
     return pd.DataFrame({str(competition.classes[0]): 1 - positive, name: positive})
 
 
+def _read_mask(values: pd.Series, competition: Competition) -> Input:
+    return _texts(values)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    # A column of empty cells is read as numbers, all of them missing.
+    return values.astype(object).where(values.notna(), "").astype(str)
+
+
 def _read_ranking(values: pd.Series, competition: Competition) -> Input:
     """Beliefs that fall with the place of a label; -1 for labels that are not ranked."""
     place = {name: i for i, name in enumerate(competition.columns)}
@@ -401,6 +425,7 @@ _MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProx
         "probability": _make_probability,
         "probabilities": _make_probabilities,
         "ranking": _make_ranking,
+        "mask": _make_mask,
     }
 )
 _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyType(
@@ -410,6 +435,7 @@ _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyT
         "probability": _check_probability,
         "probabilities": _check_probability,
         "ranking": _check_ranking,
+        "mask": _check_mask,
     }
 )
 _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProxyType(
@@ -418,5 +444,6 @@ _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProx
         "value": _read_value,
         "probability": _read_probability,
         "ranking": _read_ranking,
+        "mask": _read_mask,
     }
 )

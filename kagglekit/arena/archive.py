@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kagglekit.arena.hosted import Hosted
-from kagglekit.arena.leaderboard import Standing
+from kagglekit.arena.leaderboard import Part, Standing
 from kagglekit.files import atomic
 
 __all__ = ["built", "files_archive", "leaderboard_archive"]
@@ -41,7 +41,7 @@ def files_archive(home: Path, hosted: Hosted) -> Path:
     return path
 
 
-def leaderboard_archive(home: Path, hosted: Hosted, standings: Sequence[Standing], *, private: bool = False) -> Path:
+def leaderboard_archive(home: Path, hosted: Hosted, standings: Sequence[Standing], part: Part) -> Path:
     """A zip that holds the leaderboard as a CSV."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -52,7 +52,7 @@ def leaderboard_archive(home: Path, hosted: Hosted, standings: Sequence[Standing
     digest = hashlib.sha256(table.getvalue().encode()).hexdigest()[:16]
     path = home / "cache" / "leaderboards" / hosted.slug / f"{digest}.zip"
     with atomic(path) as file, zipfile.ZipFile(file, "w") as archive:
-        member = zipfile.ZipInfo(f"{hosted.slug}-{'private' if private else 'public'}leaderboard.csv", _EPOCH)
+        member = zipfile.ZipInfo(f"{hosted.slug}-{part}leaderboard.csv", _EPOCH)
         archive.writestr(member, table.getvalue(), zipfile.ZIP_DEFLATED)
     return path
 

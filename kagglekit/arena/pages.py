@@ -80,7 +80,7 @@ def leaderboard_page(desk: Desk, slug: str) -> str:
     boards = [shown | {"note": "Scores of the public part of the test rows. The rest decides in the end."}]
     if one.is_over(desk.now()):
         before = {s.team: s.rank for s in public}
-        lines = [_line(desk, s, before.get(s.team)) for s in leaderboard(desk, one, private=True)]
+        lines = [_line(desk, s, before.get(s.team)) for s in leaderboard(desk, one, "private")]
         note = "Scores of the private part, which decide. Of each team, the better of its two best public submissions."
         boards.insert(0, {"title": "Private leaderboard", "lines": lines, "moved": True, "note": note})
     title = f"{one.title}: leaderboard"
@@ -92,7 +92,7 @@ def submissions_page(desk: Desk, slug: str) -> str:
     one, now = open_hosted(desk.home, slug), desk.now()
     records = desk.database.submissions(slug, desk.identity.username)
     scored = [r for r in records if r.status == "complete" and r.fingerprint == one.fingerprint]
-    final = {r.ref for r in chosen(one, scored)} if one.is_over(now) else set()
+    final = {r.ref for r in chosen(scored, get_metric(one.metric))} if one.is_over(now) else set()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     left = (midnight - now) // timedelta(minutes=1)
     facts = [
@@ -250,7 +250,8 @@ def _line(desk: Desk, standing: Standing, before: int | None = None) -> dict[str
         "rank": standing.rank,
         "team": standing.team,
         "kind": "baseline" if standing.is_baseline else "mine" if mine else "team",
-        "word": "baseline" if standing.is_baseline else "you" if mine else "",
+        "word": "simulated" if standing.is_simulated else "baseline" if standing.is_baseline else "you" if mine else "",
+        "medal": standing.medal or "",
         "score": score_text(standing.score),
         "entries": "" if standing.is_baseline else standing.entries,
         "date": "" if standing.is_baseline else _date(standing.date),

@@ -20,6 +20,7 @@ from kagglekit.arena.calls.competitions import leaderboard
 from kagglekit.arena.database import Upload
 from kagglekit.arena.desk import Desk, Refusal
 from kagglekit.arena.hosted import open_hosted
+from kagglekit.arena.leaderboard import Part
 from kagglekit.arena.runner import output_files
 from kagglekit.arena.signing import BadTicket
 from kagglekit.arena.uploads import upload_path
@@ -156,8 +157,8 @@ def _file_of(desk: Desk, claim: dict[str, str]) -> Path | None:
     if kind == "archive":
         return files_archive(desk.home, hosted)
     if kind == "leaderboard":
-        private = hosted.is_over(desk.now())
-        return leaderboard_archive(desk.home, hosted, leaderboard(desk, hosted, private=private), private=private)
+        part: Part = "private" if hosted.is_over(desk.now()) else "public"
+        return leaderboard_archive(desk.home, hosted, leaderboard(desk, hosted, part), part)
     return hosted.file(claim["name"])
 
 

@@ -10,6 +10,7 @@ from kagglekit.arena.database import SubmissionRecord
 from kagglekit.arena.hosted import Baseline, Hosted
 from kagglekit.arena.leaderboard import chosen, standings
 from kagglekit.contracts import Competition
+from kagglekit.metrics import get_metric
 
 
 def hosted(metric: str = "rmse", *baselines: Baseline) -> Hosted:
@@ -57,15 +58,23 @@ def test_baselines_stand_among_the_teams():
     assert [(s.team, s.is_baseline) for s in lines] == [("a", False), ("Mean", True), ("b", False)]
 
 
-def test_in_the_end_the_better_of_a_teams_two_best_public_submissions_counts():
-    given = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.2, 0.6), 4: (0.4, 0.9)}
-    records = [replace(record(ref, "a", public), private=private) for ref, (public, private) in given.items()]
-    one = hosted("r2", Baseline("Mean", 0.0, 0.2), Baseline("Never graded", 0.0, math.nan))
-    assert [r.ref for r in chosen(one, records)] == [4, 1]
-    assert [(s.team, s.score) for s in standings(one, records, private=True)] == [("a", 0.9), ("Mean", 0.2)]
-    assert [r.ref for r in chosen(hosted("rmse"), records)] == [2, 3]
-    assert [s.score for s in standings(hosted("rmse"), records, private=True)] == [0.5]
-    assert standings(hosted("rmse"), [record(1, "a", 0.1)], private=True) == []
+def test_medals_go_by_place_and_baselines_win_none():
+    rivals = tuple(Baseline(f"Simulated {i}", 0.3 + i / 100, 0.3 + i / 100) for i in range(18))
+    one = replace(hosted("rmse", Baseline("Mean", 0.1, 0.1)), rivals=rivals)
+    lines = standings(one, [record(1, "a", 0.2)])
+    assert [(s.team, s.medal) for s in lines[:3]] == [("Mean", None), ("a", "gold"), ("Simulated 0", "silver")]
+    assert [s.medal for s in lines[3:9]] == ["silver"] + ["bronze"] * 4 + [None]
+    assert [s.is_simulated for s in lines[:3]] == [False, False, True]
+
+
+def test_the_private_board_takes_the_two_best_public_submissions():
+    one = hosted("rmse", Baseline("Mean", 0.9, 0.5), Baseline("No private rows", 0.1, math.nan))
+    sent = [(1, "a", 0.1, 0.6), (2, "a", 0.2, 0.4), (3, "a", 0.3, 0.1), (4, "b", 0.5, None)]
+    records = [replace(record(ref, team, public), private=private) for ref, team, public, private in sent]
+    lines = standings(one, records, "private")
+    assert [(s.team, s.score, s.entries) for s in lines] == [("a", 0.4, 3), ("Mean", 0.5, 0)]
+    assert [r.ref for r in chosen(records[:3], get_metric("rmse"))] == [1, 2]
+    assert [r.ref for r in chosen(records[:3], get_metric("r2"))] == [3, 2]
 
 
 def test_a_complete_submission_needs_a_score():

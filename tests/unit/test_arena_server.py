@@ -341,10 +341,11 @@ def test_pages_tell_how_to_start_and_how_one_stands(tmp_path: Path):
     with Arena(tmp_path / "home") as arena:
         assert "no score yet" in ask(arena, "GET", "/").body.decode()
         scored(arena, submit(arena, write_answers(tmp_path / "s.csv")).json["ref"])
-        index, page = (ask(arena, "GET", path).body.decode() for path in ("/", f"/competitions/{SLUG}"))
-    assert "place 1 of 3, 1.00000" in index and "Meadow &lt;b&gt;" in index
+        paths = ("/", f"/competitions/{SLUG}", f"/competitions/{SLUG}/leaderboard")
+        index, page, board = (ask(arena, "GET", path).body.decode() for path in paths)
+    assert "place 1 of 6, 1.00000" in index and "Meadow &lt;b&gt;" in index
     assert f"kagglekit new {SLUG} --on arena" in page and "No score here is a Kaggle score" in page
-    assert page.index("competitor") < page.index("Majority class") < page.index("Sample submission")
+    assert board.index("competitor") < board.index("Majority class") < board.index("Sample submission")
 
 
 def test_an_arena_without_competitions_says_how_to_get_one(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from kagglekit.arena.desk import Answer, Desk, Fields, Redirect, Refusal, page, score_text
 from kagglekit.arena.hosted import Hosted, hosted, open_hosted
-from kagglekit.arena.leaderboard import Standing, standings
+from kagglekit.arena.leaderboard import Part, Standing, standings
 
 __all__ = [
     "download_data_file",
@@ -55,7 +55,7 @@ def download_data_files(desk: Desk, fields: Fields) -> Answer:
 
 def get_leaderboard(desk: Desk, fields: Fields) -> Answer:
     hosted = _hosted(desk, fields)
-    found, following = page(leaderboard(desk, hosted, private=_shows_private(desk, hosted, fields)), fields)
+    found, following = page(leaderboard(desk, hosted, _part(desk, hosted, fields)), fields)
     lines = [
         {"teamId": s.team_id, "teamName": s.team, "submissionDate": s.date, "score": score_text(s.score)} for s in found
     ]
@@ -67,13 +67,13 @@ def download_leaderboard(desk: Desk, fields: Fields) -> Answer:
     return Redirect({"kind": "leaderboard", "slug": hosted.slug}, f"{hosted.slug}.zip")
 
 
-def leaderboard(desk: Desk, hosted: Hosted, *, private: bool = False) -> list[Standing]:
+def leaderboard(desk: Desk, hosted: Hosted, part: Part = "public") -> list[Standing]:
     """The standings as of now, by public or by private scores."""
-    return standings(hosted, desk.database.scored(hosted.slug, hosted.fingerprint), private=private)
+    return standings(hosted, desk.database.scored(hosted.slug, hosted.fingerprint), part)
 
 
-def _shows_private(desk: Desk, hosted: Hosted, fields: Fields) -> bool:
-    return hosted.is_over(desk.now()) and not fields.flag("overridePublic")
+def _part(desk: Desk, hosted: Hosted, fields: Fields) -> Part:
+    return "private" if hosted.is_over(desk.now()) and not fields.flag("overridePublic") else "public"
 
 
 def _hosted(desk: Desk, fields: Fields) -> Hosted:
