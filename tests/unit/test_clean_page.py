@@ -20,7 +20,7 @@ from vision_pictures import pictures
 from kagglekit.clean import CleaningPage
 from kagglekit.clean.page import cleaning_page
 from kagglekit.errors import DataError, MissingExtra, UsageError
-from kagglekit.loopback import require
+from kagglekit.serving import require
 
 
 def ask(url: str, path: str = "/", form: dict[str, str] | None = None, **headers: str):
