@@ -115,7 +115,7 @@ def killed(n: int) -> Row:
             world.faults.play([Fault("stall", _DATA, at=goal - arrived, seconds=0.1)])
             child = context.Process(target=children.fetch, args=(world.arena.url, world.arena.token, SLUG, raw.folder))
             child.start()
-            if arrived < size:
+            if arrived < size and not _archive(raw).exists():
                 _wait(child, raw, max(arrived, min(goal - _CHUNK, size)), chance.uniform(0, 0.1))
             else:  # all is here, and has to be checked, extracted and sealed
                 child.join(chance.uniform(0.1, 1.0))
@@ -135,15 +135,17 @@ def killed(n: int) -> Row:
 
 def _wait(child: BaseProcess, raw: RawData, arrived: int, seconds: float) -> None:
     """Wait until so many bytes are there, or it is over; and a little longer."""
-    archive = raw.folder / f"{SLUG}.zip"
-    while child.is_alive() and not archive.exists() and _arrived(raw.folder) <= arrived:
+    while child.is_alive() and not _archive(raw).exists() and _arrived(raw.folder) <= arrived:
         time.sleep(0.001)
     time.sleep(seconds)
 
 
+def _archive(raw: RawData) -> Path:
+    return raw.folder / f"{SLUG}.zip"
+
+
 def _is_wrong(raw: RawData, want: dict[str, str]) -> bool:
-    archive = raw.folder / f"{SLUG}.zip"
-    if archive.exists() and zipfile.ZipFile(archive).testzip() is not None:
+    if _archive(raw).exists() and zipfile.ZipFile(_archive(raw)).testzip() is not None:
         return True
     return raw.files.exists() and hashes(raw.files) != want
 
