@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,8 @@ def download(gateway: Gateway, slug: str, folder: Path, *, progress: Progress | 
     with turn(folder / ".download.lock", on_wait=partial(progress.say, f"Waiting for another download of {slug}.")):
         if raw.is_complete:
             return raw
+        for left in folder.glob(f".{raw.files.name}.*.tmp"):  # by a process that was killed while it extracted
+            shutil.rmtree(left)
         listed = gateway.files(slug, most=_MOST_COMPARED)
         archive = folder / f"{slug}.zip"
         # One that is there was whole when it got its name; only its extraction did not come to an end.

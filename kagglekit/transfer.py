@@ -156,7 +156,7 @@ def fetch(
             return shown.enter_context((progress or Silent()).task(f"download {label}", total))
 
         download = _Download(session, locate, _Part(to), patience, _Expected(label, zipped, size), show)
-        persist(download.attempt, patience, stop=download.progress)
+        persist(download.attempt, patience, download.progress)
         download.part.data.replace(to)
         shutil.rmtree(download.part.folder)
     return Received(to, download.name, download.check)
@@ -295,7 +295,7 @@ def send(url: str, file: Path, *, patience: Patience, label: str) -> None:
         The address is refused.
     """
     upload = _Upload(url, file, patience, label)
-    persist(upload.attempt, patience, stop=Progressing(patience, lambda: upload.arrived))
+    persist(upload.attempt, patience, Progressing(patience, lambda: upload.arrived))
 
 
 class _Upload:
