@@ -311,9 +311,8 @@ class _Upload:
             if not self._is_first and self._is_done(put(data=b"", headers={"Content-Range": f"bytes */{self._bytes}"})):
                 return
             self._is_first = False
-            headers = {"Content-Type": "application/octet-stream"}
-            if self.arrived:
-                headers["Content-Range"] = f"bytes {self.arrived}-{self._bytes - 1}/{self._bytes}"
+            rest = f"bytes {self.arrived}-{self._bytes - 1}/{self._bytes}"
+            headers = {"Content-Range": rest} if self.arrived else {}
             with self._file.open("rb") as body:
                 body.seek(self.arrived)
                 answer = put(data=body, headers=headers)

@@ -88,6 +88,16 @@ def test_an_upload_that_the_site_has_forgotten_is_made_again(file: Path):
     assert gateway.uploads == 2
 
 
+def test_what_was_refused_is_not_looked_for(file: Path):
+    gateway = Unlucky(takes_it=False, error=LimitReached("none left"))
+    with pytest.raises(LimitReached):
+        send(gateway, file)
+    with sending(file.parent, "arena", sha256(file)) as outgoing:
+        assert not outgoing.is_begun
+    assert send(gateway, file) == "1"
+    assert gateway.uploads == 1
+
+
 def test_a_limit_is_no_reason_for_another_upload(file: Path):
     gateway = Unlucky(takes_it=False, error=LimitReached("none left"))
     gateway.failures = 2
