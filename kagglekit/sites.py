@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.credentials import choose_site, find_credentials
+from kagglekit.credentials import choose_site, find_credentials, secured
 from kagglekit.errors import UsageError
 from kagglekit.gateway import Gateway, Site
 from kagglekit.progress import Progress
@@ -38,9 +38,16 @@ def site_name(on: str | None) -> SiteName:
 
 
 def describe(site: SiteName, on: str | None) -> str:
-    """One line that says where things go, and why there."""
+    """One line that says where things go, and why there; a token that others can read is hidden from them first.
+
+    Raises
+    ------
+    CredentialsError
+        Others can read the token, and that cannot be changed.
+    """
     if site == "kaggle":
         found = find_credentials(os.environ, Path.home())
+        found = secured(found) if found else None
         return f"On Kaggle (credentials: {found.source}). {found.note}".strip() if found else "On Kaggle."
     why = "as you asked" if on else "no Kaggle credentials found"
     return f"On the offline arena ({why}): practice data, and scores that are not Kaggle scores."

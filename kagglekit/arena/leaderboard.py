@@ -12,7 +12,7 @@ from kagglekit.arena.hosted import Baseline, Hosted
 from kagglekit.arena.medals import Medal, medal_lines
 from kagglekit.metrics import Metric, get_metric
 
-__all__ = ["Part", "Standing", "standings"]
+__all__ = ["Part", "Standing", "chosen", "standings"]
 
 Part = Literal["public", "private"]
 
@@ -74,6 +74,12 @@ def standings(hosted: Hosted, scored: Iterable[SubmissionRecord], part: Part = "
     ]
 
 
+def chosen(own: Iterable[SubmissionRecord], metric: Metric) -> list[SubmissionRecord]:
+    """The submissions of one team that count in the end: the two best by public score, the better first."""
+    sign = -1 if metric.greater_is_better else 1
+    return sorted(own, key=lambda record: sign * _record_score(record, "public"))[:_FINAL]
+
+
 def _baselines(hosted: Hosted, part: Part) -> list[Standing]:
     simulated = set(hosted.rivals)
     return [
@@ -98,10 +104,10 @@ def _teams(hosted: Hosted, scored: list[SubmissionRecord], part: Part) -> list[S
 def _shown(own: list[SubmissionRecord], metric: Metric, part: Part) -> SubmissionRecord | None:
     """The submission whose score stands on the board; sorting keeps the earlier of equal scores first."""
     sign = -1 if metric.greater_is_better else 1
-    best = sorted(own, key=lambda record: sign * _record_score(record, "public"))
+    best = chosen(own, metric)
     if part == "public":
         return best[0]
-    final = [record for record in best[:_FINAL] if record.private is not None]
+    final = [record for record in best if record.private is not None]
     return min(final, key=lambda record: sign * _record_score(record, "private"), default=None)
 
 

@@ -20,7 +20,7 @@ from kagglekit.arena.field import rivals_answers
 from kagglekit.arena.grader import Score, scorer
 from kagglekit.arena.hosted import USAGE, Hosted, read_table
 from kagglekit.arena.medals import MEDALS, Medal, medal_lines
-from kagglekit.arena.protocol import upload_path
+from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import UsageError
 from kagglekit.metrics import get_metric
 

@@ -16,8 +16,8 @@ from kagglekit.arena.field import rivals_answers
 from kagglekit.arena.grader import grade
 from kagglekit.arena.hosted import Hosted, now_utc
 from kagglekit.arena.medals import medal_lines
-from kagglekit.arena.protocol import upload_path
 from kagglekit.arena.rehearsal import rehearse, sent
+from kagglekit.arena.uploads import upload_path
 from kagglekit.console import rehearsal
 from kagglekit.errors import SubmissionError, UsageError
 
