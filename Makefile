@@ -8,12 +8,13 @@ READY := $(VENV)/.ready
 KAGGLE_VENV := .venv-kaggle
 KAGGLE_READY := $(KAGGLE_VENV)/.ready
 
-.PHONY: setup submit test test-kaggle-image check format lint types layers constraints clean
+.PHONY: setup submit test test-browser test-kaggle-image check format lint types layers constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make submit COMP=paddy   download, train, blend and submit (practice arena without Kaggle credentials)"
 	@echo "make test                all tests, offline"
+	@echo "make test-browser        open every page in Chromium, which must be installed"
 	@echo "make test-kaggle-image   all tests on the versions of Kaggle's notebook image"
 	@echo "make check               format, lint, types, layers, tests: what CI runs"
 	@echo "make format              put the code in its format"
@@ -40,6 +41,10 @@ submit: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# Without Chromium there is nothing to collect: pytest says so and exits with status 5.
+test-browser: $(READY)
+	$(BIN)/python -m pytest tests/browser
+
 # The same tests on the versions of Kaggle's notebook image, in an environment of their own.
 test-kaggle-image: $(KAGGLE_READY)
 	$(KAGGLE_VENV)/bin/python -m pytest
@@ -63,7 +68,7 @@ layers: $(READY)
 # torchvision is built for one torch release: the two are held together by hand.
 constraints:
 	printf 'torch==2.14.1\ntorchvision==0.29.1\n' > $(VENV)/held.txt
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
 	  --constraint $(VENV)/held.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 

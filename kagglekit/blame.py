@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kagglekit.cleaning import corrections_words
 from kagglekit.contracts import Run, Submission
 from kagglekit.errors import StoreError, UsageError, nearest
 from kagglekit.files import sha256
@@ -202,6 +203,8 @@ def _made_with(run: Run) -> list[str]:
 
 def _settings(run: Run) -> str:
     own = {k: v for k, v in run.settings.items() if k not in (*_NOT_SETTINGS, "method") and v not in (None, [])}
+    if "cleaning" in own:
+        own["cleaning"] = f"({corrections_words(own['cleaning'])})"
     return ", ".join(f"{k} {v}" for k, v in {**run.settings.get("params", {}), **own}.items()) or "no settings"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kagglekit.cleaning import corrections_words
 from kagglekit.config import Pipeline
 from kagglekit.contracts import Run, Submission
 from kagglekit.dataset import Prepared
@@ -158,5 +159,10 @@ def change_words(changes: Mapping[str, tuple[Any, Any]]) -> str:
     """
     if "model" in changes:  # another model has other parameters; listing them all would hide the one change
         changes = {"model": changes["model"]}
-    words = {key: tuple("default" if v is None else v for v in pair) for key, pair in changes.items()}
-    return ", ".join(f"{key} {old} -> {new}" for key, (old, new) in words.items())
+    return ", ".join(_change_word(key, old, new) for key, (old, new) in changes.items())
+
+
+def _change_word(key: str, old: Any, new: Any) -> str:
+    if key == "cleaning":  # a table of corrections is told by its size
+        return f"cleaning: {' -> '.join(corrections_words(table or ()) for table in (old, new)[old is None :])}"
+    return " -> ".join([f"{key} {'default' if old is None else old}", f"{'default' if new is None else new}"])

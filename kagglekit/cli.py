@@ -43,6 +43,7 @@ Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the sa
 PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
 ]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -226,6 +227,45 @@ def report(
 
 
 @app.command()
+def inspect(
+    comp: Comp,
+    name: Annotated[str | None, typer.Argument(help="Experiment or run; what was trained last if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the pictures; reports/COMP if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """A training batch as the model sees it, and the images with the largest loss, as sheets of pictures."""
+    results = _results(comp, on, set_)
+    paths, notes = results.inspect(out or results.flow.workspace.sheets(comp), name)
+    for line in (*map(_shown, paths), *notes):
+        typer.echo(line)
+
+
+@app.command()
+def clean(
+    comp: Comp,
+    run: Annotated[str | None, typer.Argument(help="Whose losses rank the rows; the best run if none.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows on the page.")] = 60,
+    port: Port = 0,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """A small page on this computer to mark suspect labels, until Ctrl-C; writes cleaning.csv beside the pipeline."""
+    import time
+
+    from kagglekit.clean import CleaningPage
+
+    desk = _results(comp, on, set_).cleaning(run, n=rows)
+    with CleaningPage(desk, port) as page:
+        typer.echo(f"Labels at {page.url} (Ctrl-C stops it). Corrections go to {_shown(desk.file)}.")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            typer.echo(desk.words(), err=True)
+
+
+@app.command()
 def compare(
     comp: Comp,
     a: Annotated[str, typer.Argument(help="Experiment, ensemble or run id.")],
@@ -292,6 +332,7 @@ def advise(
 def drift(
     comp: Comp,
     write: Annotated[Path | None, typer.Option(help="Write duplicates as groups for the folds: id,group.")] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Look for crops of images too (slower).")] = False,
     on: On = None,
     set_: Set = None,
     as_json: Json = False,
@@ -303,7 +344,7 @@ def drift(
     key = results.flow.pipeline.competition.id
     if write is not None:
         check_groups_file(write, key)
-    found = results.drift()
+    found = results.drift(embeddings=embeddings)
     if write is not None:
         write_groups(found.copies, write, key)
     _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
@@ -502,7 +543,7 @@ def arena_rehearse(
 
 @arena_app.command("serve")
 def arena_serve(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    port: Port = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; elsewhere than on loopback, the pages need the token too.")
     ] = "127.0.0.1",

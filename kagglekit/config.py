@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kagglekit.cleaning import Correction, read_corrections
 from kagglekit.contracts import Decision, Form, Label, Task
-from kagglekit.errors import ConfigError, UsageError, nearest
+from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 
 __all__ = [
@@ -113,6 +114,7 @@ class _ExperimentTable(_Table):
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
     bags: int = Field(default=0, ge=0, le=1000)
+    cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
 
 
@@ -137,6 +139,10 @@ class Experiment:
         Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
     bags : int
         Fits of the model on drawn rows, averaged (`kagglekit.models.bagging`); 0 is the model alone.
+    cleaning : tuple of (id, label)
+        Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
+    cleaning_file : str
+        The file beside the pipeline file that they were read from; "" for none.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
     """
@@ -152,6 +158,8 @@ class Experiment:
     target_transform: str = "none"
     validation: str = "folds"
     bags: int = 0
+    cleaning: tuple[Correction, ...] = ()
+    cleaning_file: str = ""
     optional: bool = False
 
     @property
@@ -166,8 +174,9 @@ class Experiment:
             "target_transform": self.target_transform,
             "validation": self.validation,
         }
-        # Absent without bags: runs that were stored before there were any keep their keys.
-        return settings | ({"bags": self.bags} if self.bags else {})
+        # Absent where unset: runs that were stored before there were such keys keep their ids.
+        own = {"bags": self.bags, "cleaning": [list(correction) for correction in self.cleaning]}
+        return settings | {key: value for key, value in own.items() if value}
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
         """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
@@ -249,7 +258,7 @@ def load_pipeline(
     competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
     _check_metric(competition, path)
     experiments = {
-        name: _experiment(name, raw["experiments"], competition.task, check_params, path)
+        name: _experiment(name, raw["experiments"], competition, check_params, path)
         for name in raw.get("experiments", {})
     }
     pipeline = Pipeline(
@@ -343,7 +352,9 @@ def _sentence(message: str) -> str:
     return message[0].lower() + message[1:].rstrip(".") + "."
 
 
-def _experiment(name: str, tables: Mapping[str, Any], task: str, check_params: CheckParams, path: Path) -> Experiment:
+def _experiment(
+    name: str, tables: Mapping[str, Any], facts: CompetitionTable, check_params: CheckParams, path: Path
+) -> Experiment:
     where = f"{path} [experiments.{name}]"
     merged = _inherit(name, tables, where, seen=())
     common = {key: value for key, value in merged.items() if key in _ExperimentTable.model_fields}
@@ -352,7 +363,7 @@ def _experiment(name: str, tables: Mapping[str, Any], task: str, check_params: C
         raise ConfigError(f"{where}: the key 'model' is missing.", hint='For example: model = "forest"')
     table = _validate(_ExperimentTable, common, where)
     try:
-        checked = check_params(table.model, params, task)
+        checked = check_params(table.model, params, facts.task)
     except ConfigError as error:
         hint = error.hint
         for key in params:  # a typo in a common key looks like an unknown parameter of the model
@@ -372,8 +383,25 @@ def _experiment(name: str, tables: Mapping[str, Any], task: str, check_params: C
         target_transform=table.target_transform,
         validation=table.validation,
         bags=table.bags,
+        cleaning=_corrections(table, facts, path, where),
+        cleaning_file=table.cleaning or "",
         optional=table.optional,
     )
+
+
+def _corrections(table: _ExperimentTable, facts: CompetitionTable, path: Path, where: str) -> tuple[Correction, ...]:
+    if table.cleaning is None:
+        return ()
+    if table.validation == "oob":
+        raise ConfigError(
+            f'{where}: cleaning needs validation = "folds": out of bag, rows are scored on what they are fitted on, '
+            "and scores must stay on the labels as given."
+        )
+    numeric = facts.task.endswith("regression")
+    try:
+        return read_corrections(path.parent / table.cleaning, id_column=facts.id, target=facts.target, numeric=numeric)
+    except KagglekitError as error:
+        raise ConfigError(f"{where} cleaning: {error.message}", hint=error.hint) from error
 
 
 def _inherit(name: str, tables: Mapping[str, Any], where: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kagglekit import __version__
+from kagglekit.cleaning import corrections_words
 from kagglekit.config import Experiment, Pipeline
 from kagglekit.dataset import RawData
 from kagglekit.errors import DataError, UsageError, preview
@@ -132,8 +133,9 @@ def build(
         raise UsageError("No experiment was named.", hint=f"Known: {', '.join(pipeline.experiments)}.")
     wanted = {pipeline.experiment(name).name for name in experiments}
     chosen = [e for e in pipeline.experiments.values() if e.name in wanted]
-    beside = [pipeline.path.parent / name for name in ("features.py", pipeline.folds.groups) if name is not None]
-    carried = [path for path in (pipeline.path, *beside) if path.is_file()]
+    beside = ["features.py", pipeline.folds.groups, *(e.cleaning_file for e in pipeline.experiments.values())]
+    named = [pipeline.path.parent / name for name in dict.fromkeys(beside) if name]
+    carried = [path for path in (pipeline.path, *named) if path.is_file()]
     refuse_secrets(carried)
     _check_folder(folder)
     slug = kernel_slug(comp, wanted)
@@ -368,12 +370,15 @@ def _about(experiment: Experiment, pipeline: Pipeline) -> str:
         settings += [f"`{key}` = {_value(value)}" for key, value in experiment.params.items()]
         change = f"**Settings:** {', '.join(settings)}."
     else:
-        changes = [
-            f"`{key}` from {_value(before)} to {_value(now)}"
-            for key, (before, now) in experiment.changes(parent).items()
-        ]
+        changes = [_change(key, before, now) for key, (before, now) in experiment.changes(parent).items()]
         change = f"**Change against `{parent.name}`:** {', '.join(changes) or 'none'}."
     return f"## {experiment.name}\n\n**Hypothesis:** {experiment.why}\n\n{change}"
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    if key == "cleaning":
+        return f"`cleaning`: {corrections_words(now or ())}"
+    return f"`{key}` from {_value(before)} to {_value(now)}"
 
 
 def _value(value: object) -> str:

@@ -197,6 +197,7 @@ class _Maker:
             based_on=run.parent,
             columns=None if columns is None else tuple(columns),
             drop=tuple(settings["drop"]),
+            cleaning=tuple((id_, label) for id_, label in settings.get("cleaning", ())),
             **{key: settings[key] for key in _SHARED if key in settings},
         )
 

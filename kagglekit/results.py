@@ -8,12 +8,16 @@ from pathlib import Path
 
 from kagglekit.advice import Advice
 from kagglekit.blame import Blame, blame, find_run
+from kagglekit.clean import Desk, suspects_of
 from kagglekit.compare import Comparison, compare
+from kagglekit.config import Experiment
 from kagglekit.contracts import Run
 from kagglekit.drift.study import Drift, study_drift
 from kagglekit.errors import UsageError
 from kagglekit.files import sha256
 from kagglekit.flow import Flow
+from kagglekit.inspect import batch_sheet, save_sheet, sees_pictures, worst_sheet
+from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.outlook import Outlook, advise_runs, outlook
 from kagglekit.rebuild import Rebuilt, rebuild
@@ -74,9 +78,10 @@ class Results:
         fitting = {name: run for name, run in sent.items() if run.data == prepared.data}
         return advise_runs(prepared, self.candidates(names), fitting, slots=slots, line=line, public_share=public_share)
 
-    def drift(self) -> Drift:
-        """Whether validation speaks for the test rows."""
-        return study_drift(self.flow.prepared, self.flow.runs(), progress=self.flow.progress)
+    def drift(self, *, embeddings: bool = False) -> Drift:
+        """Whether validation speaks for the test rows; with embeddings, crops are looked for among images too."""
+        flow = self.flow
+        return study_drift(flow.prepared, flow.runs(), embeddings=embeddings, progress=flow.progress)
 
     def blame(self, ref: str) -> Blame:
         """Where a submission, a run or an experiment came from."""
@@ -105,6 +110,75 @@ class Results:
             retrain=retrain,
             progress=flow.progress,
         )
+
+    def inspect(self, folder: Path, name: str | None = None) -> tuple[list[Path], list[str]]:
+        """Sheets of pictures: a training batch as the model sees it, and the largest losses of a finished run.
+
+        Parameters
+        ----------
+        folder : Path
+            Where they go.
+        name : str, optional
+            An experiment, ensemble or run id; what was trained last if none.
+
+        Returns
+        -------
+        paths, notes
+            The files, and a line for each sheet that there cannot be.
+        """
+        flow = self.flow
+        if not flow.prepared.competition.has_images:
+            return [], [
+                f"'{flow.comp}' has no pictures to show; its worst rows: kagglekit report {flow.comp}, or "
+                f"kagglekit clean {flow.comp} to mend their labels."
+            ]
+        experiment, run = self._looked_at(name)
+        paths, notes = [], []
+        if experiment is not None and sees_pictures(experiment):
+            sheet = batch_sheet(flow.prepared, experiment, progress=flow.progress)
+            paths.append(save_sheet(sheet, folder / f"{experiment.name}-batch.png"))
+        else:
+            notes.append(f"No batch: '{name or flow.comp}' has no model that looks at pictures.")
+        if run is not None:
+            paths.append(save_sheet(worst_sheet(flow.prepared, run), folder / f"{run.name}-losses.jpg"))
+        else:
+            notes.append(f"No losses yet. Train first: kagglekit train {flow.comp} {name or ''}".rstrip())
+        return paths, notes
+
+    def _looked_at(self, name: str | None) -> tuple[Experiment | None, Run | None]:
+        """The experiment whose batch is shown, and the run whose losses are."""
+        flow, experiments = self.flow, self.flow.pipeline.experiments
+        runs = flow.runs()
+        if name is not None:
+            run = runs.get(name) if name in experiments else flow.choose(name)
+            return experiments.get(run.name if run else name), run
+        made = [r for r in runs.values() if r.settings["model"] not in registry.BASELINES]
+        newest = sorted(made, key=lambda run: (run.created, run.name), reverse=True)
+        looking = [e for e in (*(experiments[r.name] for r in newest), *experiments.values()) if sees_pictures(e)]
+        return next(iter(looking), None), next(iter(newest), None)
+
+    def cleaning(self, name: str | None = None, *, n: int = 60) -> Desk:
+        """The rows with the largest loss under a run (the best if none is named), and the file of corrections."""
+        flow, run = self.flow, self._chosen(name)
+        experiments, folder = flow.pipeline.experiments, flow.pipeline.path.parent
+        based_on = next((e for e in (run.name, run.parent) if e in experiments), next(iter(experiments), ""))
+        read = [e.cleaning_file for e in (experiments.get(based_on or ""),) if e is not None and e.cleaning_file]
+        return Desk(
+            comp=flow.comp,
+            competition=flow.prepared.competition,
+            run=run.name,
+            suspects=suspects_of(flow.prepared, run, n),
+            file=folder / (read[0] if read else "cleaning.csv"),
+            experiments=experiments,
+            based_on=based_on or "",
+        )
+
+    def _chosen(self, name: str | None) -> Run:
+        """The named run, or the best that is no baseline."""
+        if name is not None:
+            return self.flow.choose(name)
+        sign = 1 if get_metric(self.flow.pipeline.competition.metric).greater_is_better else -1
+        return max(self.candidates().values(), key=lambda run: (sign * run.score, run.name))
 
     def report(self, path: Path, *, run: str | None = None) -> Path:
         """The story of the competition as one page; `run` is looked at closely, the best if none."""

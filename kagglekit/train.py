@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kagglekit.cleaning import corrected
 from kagglekit.config import Experiment
 from kagglekit.contracts import Competition, Predictions, Run, Split
 from kagglekit.dataset import Prepared
@@ -36,7 +37,7 @@ from kagglekit.scoring import fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
-__all__ = ["fold_names", "run_id", "train"]
+__all__ = ["first_fit", "fold_names", "run_id", "train"]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
 # How bags draw, stored with the run. 63.2 % without replacement, which leaves out as many rows, was worse on held-out
@@ -121,6 +122,32 @@ def train(
     return run
 
 
+def first_fit(
+    prepared: Prepared, experiment: Experiment, *, progress: Progress | None = None
+) -> tuple[Any, pd.DataFrame, pd.Series]:
+    """What `train` would begin with, to be looked at: the unfitted model, and the rows and labels it would be given.
+
+    They are those of the first fold, or all rows for out-of-bag predictions. Of a bagged model it is the model alone,
+    which would then be given rows drawn from these.
+
+    Returns
+    -------
+    estimator, X, y
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`.
+    """
+    job = _Job(prepared, experiment, progress or Silent())
+    job.check()
+    model = job.model(experiment.seed)
+    if experiment.validation == "oob":
+        return model, job.columns(prepared.X), job.target()
+    X, y, _ = job.fit_rows(next(prepared.folds.splits()), job.estimator(experiment.seed))
+    return model, X, y
+
+
 @dataclass(frozen=True)
 class _Job:
     """One experiment on one prepared competition."""
@@ -142,6 +169,7 @@ class _Job:
                 )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
+        self.labels()
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
@@ -149,7 +177,7 @@ class _Job:
 
     def estimator(self, seed: int) -> Any:
         """The model, or bags of it; `bags` wraps, the model's own settings stay what they are."""
-        model = self._model(seed)
+        model = self.model(seed)
         if not self.experiment.bags:
             return model
         bagged = BaggedClassifier if self.competition.is_classification else BaggedRegressor
@@ -162,7 +190,7 @@ class _Job:
             progress=self.progress,
         )
 
-    def _model(self, seed: int) -> Any:
+    def model(self, seed: int) -> Any:
         own = dict(self.experiment.params)
         offered = registry.parameters(self.experiment.model, self.competition.task)
         for name, value in (("cache_dir", str(self.prepared.cache)), ("progress", self.progress)):
@@ -175,10 +203,28 @@ class _Job:
         group = self.competition.group
         return {"groups": self.prepared.train.loc[ids, group]} if group and self.experiment.bags else {}
 
+    def labels(self) -> pd.Series:
+        """What may be fitted on: labels after cleaning, without the rows that it leaves out."""
+        try:
+            return corrected(self.prepared.y, self.experiment.cleaning, self.competition.classes)
+        except DataError as error:
+            raise DataError(f"Experiment '{self.experiment.name}': {error.message}", hint=error.hint) from error
+
     def target(self) -> pd.Series:
         if self.competition.is_classification:
-            return self.prepared.y
-        return get_target(self.experiment.target_transform).forward(self.prepared.y)
+            return self.labels()
+        return get_target(self.experiment.target_transform).forward(self.labels())
+
+    def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
+        """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
+        X, y = self.columns(self.prepared.X), self.target()
+        fit_ids = split.fit_ids[split.fit_ids.isin(y.index)]
+        if not len(fit_ids):
+            raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
+        if not getattr(estimator, "uses_eval_set", False):
+            return X.loc[fit_ids], y.loc[fit_ids], {}
+        fit_ids, carved = _carve(self, fit_ids)
+        return X.loc[fit_ids], y.loc[fit_ids], {"eval_set": (X.loc[carved], y.loc[carved])}
 
     def predict(self, estimator: Any, X: pd.DataFrame) -> Predictions:
         """Predictions by id: classes that the fit rows lacked get probability nought, never another class's column."""
@@ -227,19 +273,15 @@ def _tell(on_fold: OnFold | None, result: FoldResult) -> None:
 
 def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
     start = time.perf_counter()
-    X, y, test = job.columns(job.prepared.X), job.target(), job.columns(job.prepared.test)
     estimator = job.estimator(job.experiment.seed + split.repeat)
-    fit_ids, stop_by = split.fit_ids, {}
-    if getattr(estimator, "uses_eval_set", False):
-        fit_ids, carved = _carve(job, split)
-        stop_by = {"eval_set": (X.loc[carved], y.loc[carved])}
-    estimator.fit(X.loc[fit_ids], y.loc[fit_ids], **stop_by, **job.groups(fit_ids))
-    oof = job.predict(estimator, X.loc[split.score_ids])
+    X, y, stop_by = job.fit_rows(split, estimator)
+    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
     result = FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
-        test=job.predict(estimator, test),
+        test=job.predict(estimator, job.columns(job.prepared.test)),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )
@@ -247,12 +289,12 @@ def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
     return result
 
 
-def _carve(job: _Job, split: Split) -> tuple[pd.Index, pd.Index]:
-    facts, train = job.competition, job.prepared.train
-    rows = train.loc[split.fit_ids]
+def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
+    facts = job.competition
+    rows = job.prepared.train.loc[fit_ids]
     return carve(
-        split.fit_ids,
-        y=rows[facts.target] if job.prepared.folds.scheme.startswith("stratified") else None,
+        fit_ids,
+        y=job.labels().loc[fit_ids] if job.prepared.folds.scheme.startswith("stratified") else None,
         groups=rows[facts.group] if facts.group else None,
         time=rows[facts.time] if facts.time else None,
         fraction=_CARVED,

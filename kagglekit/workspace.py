@@ -56,6 +56,10 @@ class Workspace:
         """Where a page of results goes; `what` tells one kind from another."""
         return self.root / "reports" / f"{comp}{what}.html"
 
+    def sheets(self, comp: str) -> Path:
+        """Where sheets of pictures go."""
+        return self.root / "reports" / comp
+
     @property
     def arena(self) -> Path:
         """The state of this workspace's arena: hosted competitions and their leaderboards."""

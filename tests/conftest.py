@@ -1,13 +1,28 @@
-"""What every test has: an empty home without credentials, and no way to the network but loopback."""
+"""What every test has: an empty home without credentials, and no way to the network but loopback.
+
+Tests of pages in a real browser are there where Chromium is; elsewhere the last line says that they are not.
+"""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
 
+import browser
 import pytest
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_PAGES = Path(__file__).parent / "browser"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """A machine without Chromium cannot open pages: those tests are not there."""
+    return True if collection_path.is_relative_to(_PAGES) and browser.find() is None else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if browser.find() is None:
+        terminalreporter.write_line(f"tests/browser: no page was opened, for there is no Chromium. {browser.HOW}")
 
 
 @pytest.fixture(autouse=True)

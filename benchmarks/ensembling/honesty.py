@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -47,7 +47,6 @@ N_MEMBERS = 200
 N_FAMILIES = 8
 N_FRESH = 20_000
 N_REFERENCE = 5_000
-BLOCKS = 10
 BAR = 0.1
 LEARN_NOTHING = ("mean", "rank-mean", "geometric-mean")
 
@@ -141,7 +140,7 @@ class Contest:
     rows: tuple[Array, Array]
     fresh: tuple[Array, Array]
 
-    def fit(self, method: str, rows: tuple[Array, Array], cv: int | None = None) -> Blender:
+    def fit(self, method: str, rows: tuple[Array, Array], cv: Literal["auto"] | None = None) -> Blender:
         classes = (0, 1) if self.kind == "binary" else ()
         return make_blender(method, metric=self.metric.name, classes=classes).set_params(cv=cv).fit(*rows)
 
@@ -164,7 +163,7 @@ class Contest:
         for method in methods:
             start = time.perf_counter()
             try:
-                blend = self.fit(method, self.rows, cv=BLOCKS)
+                blend = self.fit(method, self.rows, cv="auto")
             except ConfigError:
                 continue
             seconds = time.perf_counter() - start

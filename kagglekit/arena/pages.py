@@ -239,6 +239,7 @@ def _facts(one: Hosted) -> list[tuple[str, str]]:
     return [
         ("Task", competition.task),
         ("Metric", f"{metric.title}, {'higher' if metric.greater_is_better else 'lower'} is better"),
+        *([("Best possible, public", score_text(one.best.public))] if one.best else []),
         ("Id, target", f"{competition.id}, {competition.target}"),
         ("Submissions a day", str(one.daily_limit)),
         ("Deadline", _date(one.deadline) if one.deadline else "none"),

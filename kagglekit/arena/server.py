@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from kagglekit.arena.application import application
 from kagglekit.arena.database import Database
@@ -23,11 +21,10 @@ from kagglekit.arena.identity import identity_of
 from kagglekit.arena.kernel_store import KernelStore
 from kagglekit.arena.runner import Runner, Storage
 from kagglekit.arena.signing import Signer
-from kagglekit.errors import KagglekitError, MissingExtra, UsageError
+from kagglekit.errors import UsageError
+from kagglekit.serving import HOST, listen, require, serving, url_of
 
 __all__ = ["Arena", "is_loopback"]
-
-_HOST = "127.0.0.1"
 
 
 class Arena:
@@ -77,7 +74,7 @@ class Arena:
         home: Path,
         port: int = 0,
         *,
-        host: str = _HOST,
+        host: str = HOST,
         runner: Runner | None = None,
         now: Callable[[], datetime] = now_utc,
         faults: Faults | None = None,
@@ -89,36 +86,17 @@ class Arena:
         self.url = ""
 
     def __enter__(self) -> Arena:
-        uvicorn = _uvicorn()
-        address = _address_of(self._host)
+        require("Serving the arena", "jinja2")
         database = Database(self._home / "arena.db")
-        listener = _listen(address, self._port)
-        self.url = f"http://{address}:{listener.getsockname()[1]}"
+        listener = listen(self._port, _address_of(self._host))
+        self.url = url_of(listener)
         self._grading = Grading(self._home, database)
         app = application(self._desk(database), open_pages=is_loopback(self._host))
-        config = uvicorn.Config(
-            self._faults.around(app) if self._faults else app,
-            # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
-            http=protocol() if self._faults else "httptools",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="arena", daemon=True
-        )
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise KagglekitError("The arena's server did not start.", hint="Try another port.")
-            time.sleep(0.005)
+        faulty, http = (self._faults.around(app), protocol()) if self._faults else (app, "httptools")
+        with ExitStack() as stack:
+            stack.callback(self._grading.stop)
+            stack.enter_context(serving(faulty, listener, name="arena", http=http))
+            self._stack = stack.pop_all()
         self._grading.start_pending()
         return self
 
@@ -140,19 +118,7 @@ class Arena:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._grading.stop()
-
-
-def _uvicorn() -> Any:
-    # Returns the module: nothing of the web stack is imported before an arena is opened.
-    for package in ("starlette", "httptools", "jinja2", "uvicorn"):
-        try:
-            module = __import__(package)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("Serving the arena", package, "arena") from error
-    return module
+        self._stack.close()
 
 
 def is_loopback(host: str) -> bool:
@@ -171,16 +137,3 @@ def _address_of(host: str) -> str:
             hint="Name the one that others reach it by: it is part of the addresses that the arena gives out.",
         )
     return str(address)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"Port {port} cannot be used on {host} ({error.strerror}).", hint="Choose another, or 0 for any free one."
-        ) from error
-    return listener

@@ -15,6 +15,7 @@ import pandas as pd
 from kagglekit.blend.base import Blender
 from kagglekit.blend.greedy import GreedyEnsemble
 from kagglekit.blend.logits import LogitFit, fit_logits, pooled
+from kagglekit.blend.matrix import weighted
 from kagglekit.blend.problem import Problem
 from kagglekit.blend.ridge import RidgeFit, few_rows, fit_ridge, line
 from kagglekit.contracts import Label
@@ -25,8 +26,9 @@ __all__ = ["AutoBlend"]
 Array = npt.NDArray[Any]
 Form = Literal["probabilities", "values", "other"]
 
-# With this many rows the two parts count the same. Squared below, so that a free fit of very few rows hardly counts.
-_EVEN_ROWS = 250
+# With this many rows the two parts count the same. The high power keeps bags and free fits of very few rows out: with
+# fewer than 100 rows, plain selection was never worse and they at times were.
+_EVEN_ROWS, _POWER = 250, 4
 _N_BAGS, _N_STEPS = 20, 25
 # Of the members in each bag: with half of them, too many bags lack the few good ones of a mixed library.
 _MEMBER_SHARE = 0.75
@@ -37,19 +39,20 @@ _FEW_ROWS = 1_000
 
 
 class AutoBlend(Blender):
-    """Mixes two blends by the number of rows, never by their scores: a bagged greedy selection and a free fit.
+    """Mixes two blends by the number of rows, never by their scores: a greedy selection and a free fit.
 
     The selection stays good when rows are few; the free fit, whose weights may be negative, finds more when they are
     many. It is drawn towards the selection as far as held-out rows ask for, not towards equal weights, as in most
-    libraries some members are no good. Its share of the blend is n² / (n² + 250²) for n rows: .14 for 100
-    rows, .94 for 1,000.
+    libraries some members are no good. Its share of the blend is s = n⁴ / (n⁴ + 250⁴) for n rows: .02 for 100 rows,
+    .94 for 500. The selection itself is the mean of one on all rows and of bagged ones, in which the bags have the
+    same share s.
 
     - Probabilities: selection and fit both minimise log loss, whatever the metric, and the fit is a weighted geometric
       mean (see `LogPool`). For accuracy, F1, kappa, MCC and MAP@k too this did better on held-out rows than climbing
       the metric itself, which moves by whole rows and so follows their noise.
     - Values: the selection climbs the metric, the fit is least squares with weights that sum to one (`RidgeBlend`).
-    - Everything else (labels or scores that are no probabilities; spearman): greedy selection on the metric, bagged
-      below 1,000 rows.
+    - Everything else (labels or scores that are no probabilities; spearman): the selection alone, on the metric;
+      without bags from 1,000 rows on.
 
     How it was measured: `benchmarks/ensembling/quality.py`. Not for comparing methods: name one, or several ensembles,
     and compare their honest scores.
@@ -66,7 +69,8 @@ class AutoBlend(Blender):
         it counts, but is not what the blend is computed by.
     share_ : float
         Of the free fit; 0 where there is none.
-    selection_ : GreedyEnsemble
+    selection_ : Series by member
+        Weights of the greedy selection.
     free_ : LogitFit or RidgeFit
         The free fit, where there is one.
     reason_ : str
@@ -78,11 +82,16 @@ class AutoBlend(Blender):
     """
 
     share_: float
-    selection_: GreedyEnsemble
+    selection_: pd.Series
     free_: LogitFit | RidgeFit
 
     def __init__(
-        self, metric: str = "log_loss", *, classes: Sequence[Label] = (), cv: int | None = 10, seed: int = 0
+        self,
+        metric: str = "log_loss",
+        *,
+        classes: Sequence[Label] = (),
+        cv: int | Literal["auto"] | None = "auto",
+        seed: int = 0,
     ) -> None:
         self.metric = metric
         self.classes = classes
@@ -96,53 +105,66 @@ class AutoBlend(Blender):
             self._select_only(problem, n_rows)
             return
         goal = replace(problem, metric=get_metric("log_loss")) if form == "probabilities" else problem
-        self.selection_ = self._selection(goal, _N_BAGS).fit_problem(_some_rows(goal))
-        centre = self.selection_.weights_.to_numpy()
+        self.share_ = _share(n_rows)
+        self.selection_ = self._mixed(_some_rows(goal), self.share_)
+        centre = self.selection_.to_numpy()
         self.free_ = (fit_logits if form == "probabilities" else _ridge)(goal, centre, seed=self.seed)
-        self.share_ = n_rows**2 / (n_rows**2 + _EVEN_ROWS**2)
         total = self.free_.weights.sum()
         mean = (1 - self.share_) * centre + self.share_ * self.free_.weights / (total if total > 0 else 1)
         self.weights_ = pd.Series(mean, index=list(problem.names))
         self.reason_ = (
-            f"auto mixed {1 - self.share_:.0%} bagged greedy selection with {self.share_:.0%} "
-            f"{'log pool' if form == 'probabilities' else 'ridge'} drawn towards it: the more rows, the more of the "
-            f"second; here {n_rows}."
+            f"auto mixed {1 - self.share_:.0%} greedy selection with {self.share_:.0%} "
+            f"{'log pool' if form == 'probabilities' else 'ridge'} drawn towards it, and bagged as much of the "
+            f"selection: the more rows, the more of both; here {n_rows}."
         )
         self.warning_ = few_rows(problem)
 
     def _select_only(self, problem: Problem, n_rows: int) -> None:
-        few = n_rows < _FEW_ROWS
-        self.share_ = 0.0
-        self.selection_ = self._selection(problem, _N_BAGS if few else 1).fit_problem(problem)
-        self.weights_, self.trajectory_ = self.selection_.weights_, self.selection_.trajectory_
+        few, self.share_ = n_rows < _FEW_ROWS, 0.0
+        if few:
+            self.selection_ = self._mixed(problem, _share(n_rows))
+        else:
+            chosen = self._select(problem, 1)
+            self.selection_, self.trajectory_ = chosen.weights_, chosen.trajectory_
+        self.weights_ = self.selection_
         self.reason_ = f"auto chose greedy selection on {self.metric} itself" + (
-            f", bagged, as {n_rows} rows are few to choose on." if few else f": {n_rows} rows are enough without bags."
+            f", {_share(n_rows):.0%} of it bagged, as {n_rows} rows are few to choose on."
+            if few
+            else f": {n_rows} rows are enough without bags."
         )
 
-    def _selection(self, problem: Problem, n_bags: int) -> GreedyEnsemble:
-        name, classes = problem.metric.name, problem.classes
+    def _mixed(self, problem: Problem, share: float) -> pd.Series:
+        """Weights of a selection on all rows and, to some share, of bagged ones."""
+        return (1 - share) * self._select(problem, 1).weights_ + share * self._select(problem, _N_BAGS).weights_
+
+    def _select(self, problem: Problem, n_bags: int) -> GreedyEnsemble:
         return GreedyEnsemble(
-            name,
-            classes=classes,
+            problem.metric.name,
+            classes=problem.classes,
             n_steps=_N_STEPS,
             stop="best",
             n_bags=n_bags,
             member_share=_MEMBER_SHARE,
             cv=None,
             seed=self.seed,
-        )
+        ).fit_problem(problem)
 
     def combine(self, P: Array) -> Array:
         """The mix: of probabilities, of values, or the selection alone."""
+        chosen = weighted(self.selection_.to_numpy(), P)
         if self.share_ == 0:
-            return self.selection_.combine(P)
-        share, chosen = np.float32(self.share_), self.selection_.combine(P)
+            return chosen
+        share = np.float32(self.share_)
         if isinstance(self.free_, RidgeFit):
             free = line(self.free_.weights, P, logs=get_metric(self.metric).name == "rmsle")
         else:
             free, chosen = pooled(self.free_.weights, self.free_.floors, P), _scaled(chosen)
         mix: Array = (1 - share) * chosen + share * free
         return mix
+
+
+def _share(n_rows: int) -> float:
+    return float(n_rows**_POWER / (n_rows**_POWER + _EVEN_ROWS**_POWER))
 
 
 def _form(problem: Problem) -> Form:

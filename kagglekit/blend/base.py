@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from kagglekit.blend.blocks import make_blocks
+from kagglekit.blend.blocks import default_blocks, make_blocks
 from kagglekit.blend.interval import bootstrap
 from kagglekit.blend.matrix import PredictionMatrix, weighted
 from kagglekit.blend.problem import Problem
@@ -60,8 +60,9 @@ class Blender(BaseEstimator, ABC):
         The competition's metric: what is optimised, and what scores are in.
     classes : sequence of str or int
         One for each column of `P`, in their order; without it the sorted labels of `y`.
-    cv : int or None
-        Blocks of the cross-fit behind `nested_score_`; None leaves it out, and `fit` is that much faster.
+    cv : int, "auto" or None
+        Blocks of the cross-fit behind `nested_score_`; "auto" is 20 below 1,000 rows, else 10 (see `default_blocks`).
+        None leaves it out, and `fit` is that much faster.
     seed : int
         Of blocks and of everything random.
 
@@ -94,7 +95,7 @@ class Blender(BaseEstimator, ABC):
 
     metric: str
     classes: Sequence[Label]
-    cv: int | None
+    cv: int | Literal["auto"] | None
     seed: int
 
     names_: tuple[str, ...]
@@ -135,7 +136,8 @@ class Blender(BaseEstimator, ABC):
         self.fit_problem(problem)
         self.fit_score_ = problem.score(self.combine(problem.P))
         if self.cv is not None:
-            self.nested_ = cross_fit(self, problem, make_blocks(problem, self.cv, self.seed))
+            n = default_blocks(problem.n_rows) if self.cv == "auto" else self.cv
+            self.nested_ = cross_fit(self, problem, make_blocks(problem, n, self.seed))
             self.nested_oof_ = self.nested_.combine(problem.P)
             self.nested_score_ = problem.score(self.nested_oof_)
             self.nested_interval_ = bootstrap(problem, self.nested_oof_, self.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -194,7 +194,7 @@ class HillClimb(LinearBlender):
         n_passes: int = 1,
         max_steps: int = 100,
         shrink: float | None = None,
-        cv: int | None = 10,
+        cv: int | Literal["auto"] | None = "auto",
         seed: int = 0,
     ) -> None:
         self.metric = metric

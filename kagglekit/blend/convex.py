@@ -78,7 +78,12 @@ class ConvexBlend(LinearBlender):
     gap_: float
 
     def __init__(
-        self, metric: str = "log_loss", *, classes: Sequence[Label] = (), cv: int | None = 10, seed: int = 0
+        self,
+        metric: str = "log_loss",
+        *,
+        classes: Sequence[Label] = (),
+        cv: int | Literal["auto"] | None = "auto",
+        seed: int = 0,
     ) -> None:
         self.metric = metric
         self.classes = classes

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kagglekit.blend.base import Blender, CrossFit, cross_fit
-from kagglekit.blend.blocks import halve
+from kagglekit.blend.blocks import cut_folds
 from kagglekit.blend.matrix import PredictionMatrix, stack
 from kagglekit.blend.problem import Problem
 from kagglekit.contracts import Folds, Predictions
@@ -80,10 +80,10 @@ def fit_members(
 ) -> CrossFitted:
     """Blend training rows so that no row helped to choose the blend that it is scored with.
 
-    Each fold is cut into two blocks, groups whole, and each block is blended with what the others chose: the more rows
-    choose, the nearer is the honest score to that of the final weights (see `blocks.halve`). For time-forward folds
-    the folds are the blocks and only earlier ones choose, as later rows would not have been known; the first has none
-    before it and gets the plain mean. With repeated folds the first repeat is used.
+    Each fold is cut into two blocks or more, groups whole, and each block is blended with what the others chose: the
+    more rows choose, the nearer is the honest score to that of the final weights (see `blocks.cut_folds`). For
+    time-forward folds the folds are the blocks and only earlier ones choose, as later rows would not have been known;
+    the first has none before it and gets the plain mean. With repeated folds the first repeat is used.
 
     Parameters
     ----------
@@ -115,7 +115,9 @@ def fit_members(
     problem = Problem.of(matrix, y.loc[ids], metric=blender.metric, classes=blender.classes, groups=groups)
     numbers = folds.assignment.iloc[:, 0].loc[ids].to_numpy()
     forward = folds.scheme == "time"
-    nested = cross_fit(blender, problem, numbers if forward else halve(problem, numbers, blender.seed), forward=forward)
+    nested = cross_fit(
+        blender, problem, numbers if forward else cut_folds(problem, numbers, blender.seed), forward=forward
+    )
     return CrossFitted(
         blender=blender.fit_problem(problem),
         nested=nested,

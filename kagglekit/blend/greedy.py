@@ -105,7 +105,7 @@ class GreedyEnsemble(LinearBlender):
         stop: Literal["honest", "best"] = "honest",
         n_bags: int = 1,
         member_share: float = 0.5,
-        cv: int | None = 10,
+        cv: int | Literal["auto"] | None = "auto",
         seed: int = 0,
     ) -> None:
         self.metric = metric

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,12 @@ class LogPool(Blender):
     strength_: float
 
     def __init__(
-        self, metric: str = "log_loss", *, classes: Sequence[Label] = (), cv: int | None = 10, seed: int = 0
+        self,
+        metric: str = "log_loss",
+        *,
+        classes: Sequence[Label] = (),
+        cv: int | Literal["auto"] | None = "auto",
+        seed: int = 0,
     ) -> None:
         self.metric = metric
         self.classes = classes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,12 @@ class RidgeBlend(LinearBlender):
     strength_: float
 
     def __init__(
-        self, metric: str = "log_loss", *, classes: Sequence[Label] = (), cv: int | None = 10, seed: int = 0
+        self,
+        metric: str = "log_loss",
+        *,
+        classes: Sequence[Label] = (),
+        cv: int | Literal["auto"] | None = "auto",
+        seed: int = 0,
     ) -> None:
         self.metric = metric
         self.classes = classes

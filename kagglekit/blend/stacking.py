@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ class StackBlend(Blender):
         classes: Sequence[Label] = (),
         estimator: Any = None,
         layers: Sequence[Sequence[Any]] = (),
-        cv: int | None = 10,
+        cv: int | Literal["auto"] | None = "auto",
         seed: int = 0,
     ) -> None:
         self.metric = metric

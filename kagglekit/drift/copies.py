@@ -13,6 +13,7 @@ import pandas as pd
 
 from kagglekit.dataset import Prepared
 from kagglekit.drift.pictures import Pictures
+from kagglekit.duplicates.crops import CROP_SIDE, crop_links
 from kagglekit.duplicates.images import image_links
 from kagglekit.duplicates.links import as_groups
 from kagglekit.duplicates.rows import row_links
@@ -97,7 +98,9 @@ class Copies:
             if self.conflicts:
                 lines.append(f"{self.conflicts} of them have different labels: look at these first.")
         for kind, n_pairs in self.refused.items():
-            lines.append(f"{n_pairs:,} pairs are '{kind}', which chance alone brings in these columns: no duplicates.")
+            lines.append(
+                f"{n_pairs:,} pairs are '{kind}', which chance alone brings in these {self._seen}: no duplicates."
+            )
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -119,6 +122,10 @@ class Copies:
     def _within_test(self) -> int:
         return len(self.links) - len(self.within_train) - self.across_sides
 
+    @property
+    def _seen(self) -> str:
+        return "columns" if self.of == "rows" else self.of
+
     def _kinds(self) -> str:
         counts = self.links["kind"].value_counts(sort=False)
         return ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:4])
@@ -128,7 +135,7 @@ class Copies:
         return ", ".join(f"{row.a} = {row.b} ({row.kind})" for row in rows)
 
 
-def find_copies(prepared: Prepared, pictures: Pictures | None) -> Copies:
+def find_copies(prepared: Prepared, pictures: Pictures | None, *, embeddings: bool = False) -> Copies:
     """Look for duplicates among the rows of train and test: by their images where there are any, else by their columns.
 
     Parameters
@@ -136,13 +143,15 @@ def find_copies(prepared: Prepared, pictures: Pictures | None) -> Copies:
     prepared : Prepared
     pictures : Pictures, optional
         For image competitions.
+    embeddings : bool
+        Whether to look for crops of images too, which a small network proposes.
 
     Raises
     ------
     DataError
         Millions of images are nearly alike.
     """
-    links, refused = _found(prepared, pictures)
+    links, refused = _found(prepared, pictures, embeddings)
     train_ids = prepared.train.index
     ids = np.concatenate([train_ids.to_numpy(object), prepared.test.index.to_numpy(object)])
     a, b = links["a"].to_numpy(np.int64), links["b"].to_numpy(np.int64)
@@ -173,10 +182,16 @@ def find_copies(prepared: Prepared, pictures: Pictures | None) -> Copies:
     )
 
 
-def _found(prepared: Prepared, pictures: Pictures | None) -> tuple[pd.DataFrame, Mapping[str, int]]:
+def _found(prepared: Prepared, pictures: Pictures | None, embeddings: bool) -> tuple[pd.DataFrame, Mapping[str, int]]:
     """Links by position, counted through train and then test: an id may be in both."""
     if pictures is not None:
-        return image_links(pictures.values, pd.RangeIndex(len(pictures.paths))), {}
+        places = pd.RangeIndex(len(pictures.paths))
+        links = image_links(pictures.values, places)
+        if not embeddings:
+            return links, {}
+        crops = crop_links(pictures.at(CROP_SIDE), pictures.embeddings(), places)
+        both = pd.concat([links, crops.links], ignore_index=True)
+        return both.drop_duplicates(["a", "b"], ignore_index=True), crops.refused
     found = row_links(pd.concat([prepared.X, prepared.test], ignore_index=True))
     return found.links, found.refused
 

@@ -109,7 +109,12 @@ class Drift:
 
 
 def study_drift(
-    prepared: Prepared, runs: Mapping[str, Run], *, n_trees: int = 100, progress: Progress | None = None
+    prepared: Prepared,
+    runs: Mapping[str, Run],
+    *,
+    n_trees: int = 100,
+    embeddings: bool = False,
+    progress: Progress | None = None,
 ) -> Drift:
     """Check whether validation speaks for the test rows.
 
@@ -120,19 +125,25 @@ def study_drift(
         Finished runs by name; forests among them are looked at.
     n_trees : int
         Of the forests that tell train from test; those that measure inflation have half as many.
+    embeddings : bool
+        Whether to look for crops of images too; see `find_copies`.
     progress : Progress, optional
 
     Raises
     ------
     DataError
         There is nothing to compare, or too little.
+    UsageError
+        Embeddings are asked for where there are no images.
     """
     progress = progress or Silent()
     pictures = None
     if prepared.competition.has_images:
         paths = prepared.train["path"].tolist(), prepared.test["path"].tolist()
         pictures = Pictures(*paths, cache=prepared.cache, progress=progress)
-    copies = find_copies(prepared, pictures)
+    elif embeddings:
+        raise UsageError(f"Embeddings are of images, and {prepared.competition.slug} has none.")
+    copies = find_copies(prepared, pictures, embeddings=embeddings)
     inflation, unmeasured = _inflation(prepared, copies, pictures, n_trees // 2, progress)
     return Drift(
         adversarial=_adversarial(prepared, pictures, n_trees, progress),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kagglekit.cleaning import corrections_words
 from kagglekit.contracts import Run
 from kagglekit.report.blocks import Chart, Column, Section, Table
 from kagglekit.report.drawing import BETTER, SOFT, WORSE, bare, draw, grid
@@ -62,7 +63,7 @@ def find_families(runs: Mapping[str, Run]) -> list[Family]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in settings.items() if k not in ("params", *_NOT_COMPARED)}
-    return {"bags": 0, **own, **settings.get("params", {})}
+    return {"bags": 0, "cleaning": [], **own, **settings.get("params", {})}
 
 
 def _rank(member: tuple[Any, str]) -> tuple[int, float, str, str]:
@@ -114,7 +115,8 @@ def _chart(material: Material, place: int, family: Family, differences: Sequence
     said = ["", *(verdict(d) if d else "" for d in differences)]
     most = 60 // len(names)
     labels = [
-        f"{trimmed(_shown(v), most)}\n{trimmed(word, most)}" for (v, _), word in zip(family.members, said, strict=True)
+        f"{trimmed(_shown(family.key, v), most)}\n{trimmed(word, most)}"
+        for (v, _), word in zip(family.members, said, strict=True)
     ]
 
     def paint(figure: Any) -> None:
@@ -129,15 +131,18 @@ def _chart(material: Material, place: int, family: Family, differences: Sequence
         axes.set_ylabel(material.competition.metric)
 
     scores = "; ".join(
-        f"{_shown(value)}: {number(interval.score)}" for (value, _), interval in zip(family.members, spans, strict=True)
+        f"{_shown(family.key, value)}: {number(interval.score)}"
+        for (value, _), interval in zip(family.members, spans, strict=True)
     )
     words = f"{plural(len(names), 'experiment')} that differ in {family.key} alone, with 95 % intervals. {scores}."
     return draw(f"family-{place}", family.key, words, paint, height=250)
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
     if value is None or value == []:
         return "not set"
+    if key == "cleaning":
+        return corrections_words(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -157,7 +162,7 @@ def _table(material: Material, compared: Sequence[tuple[Family, Sequence[Differe
     for family, differences in compared:
         for (value, name), d in zip(family.members, [None, *differences], strict=True):
             rest = [signed(d.mean), span(d.low, d.high), verdict(d)] if d else ["", "", ""]
-            rows.append([family.key, _shown(value), name, number(material.runs[name].score), *rest])
+            rows.append([family.key, _shown(family.key, value), name, number(material.runs[name].score), *rest])
     return Table(
         "Values compared",
         columns,

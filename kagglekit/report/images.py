@@ -1,4 +1,4 @@
-"""Small copies of image files, as data URIs."""
+"""Small copies of image files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagglekit.errors import MissingExtra
 
-__all__ = ["Thumbnail", "thumbnail"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Thumbnail", "as_jpeg", "thumbnail", "upright"]
 
 _SIDE, _QUALITY = 200, 78
 
@@ -31,17 +35,34 @@ def thumbnail(path: str | Path) -> Thumbnail | None:
     MissingExtra
         Pillow is not installed.
     """
+    if (small := upright(path, _SIDE)) is None:
+        return None
+    return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(small)).decode()}", *small.size)
+
+
+def upright(path: str | Path, side: int) -> Image | None:
+    """An image file in RGB, turned as its EXIF says, at most `side` pixels a side; None if it cannot be read.
+
+    Raises
+    ------
+    MissingExtra
+        Pillow is not installed.
+    """
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise MissingExtra("Images in a report", "pillow", "vision") from error
+        raise MissingExtra("Showing images", "pillow", "vision") from error
     try:
         with Image.open(path) as opened:
             small = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    small.thumbnail((_SIDE, _SIDE))
+    small.thumbnail((side, side))
+    return small
+
+
+def as_jpeg(image: Image) -> bytes:
+    """A JPEG that holds pixels alone."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Thumbnail(uri, *small.size)
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()

@@ -7,26 +7,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kagglekit.contracts import Run
+from kagglekit.dataset import Prepared
 from kagglekit.metrics import label_codes
 from kagglekit.report.blocks import Block, Column, Gallery, Note, Picture, Section, Table
 from kagglekit.report.images import thumbnail
 from kagglekit.report.material import Material
 from kagglekit.report.words import number, percent, plural, printable, signed, trimmed
 
-__all__ = ["losses", "losses_section"]
+__all__ = ["loss_facts", "losses", "losses_section"]
 
 _PICTURES, _ROWS, _COLUMNS = 15, 15, 6
 
 
-def losses(material: Material) -> pd.Series:
-    """The loss of each row of the run that is looked at closely, by id, the largest first.
+def losses(prepared: Prepared, run: Run) -> pd.Series:
+    """The loss of each row that a run predicted without having seen it, by id, the largest first.
 
     Minus the logarithm of the true class's share of belief; for values the distance from the truth. It is not the
     competition's metric, which need not be a mean over rows.
     """
-    frame = material.focus.oof.frame
-    y, classes = material.prepared.y.loc[frame.index], material.competition.classes
-    if not material.competition.is_classification:
+    frame = run.oof.frame
+    y, classes = prepared.y.loc[frame.index], prepared.competition.classes
+    if not prepared.competition.is_classification:
         loss = np.abs(frame.iloc[:, 0].to_numpy(float) - y.to_numpy(float))
     else:
         P = np.clip(frame[[str(c) for c in classes]].to_numpy(float), 1e-15, None)
@@ -36,7 +38,7 @@ def losses(material: Material) -> pd.Series:
 
 def losses_section(material: Material) -> Section:
     """The worst rows: pictures where there are any, else a table."""
-    ranked = losses(material)
+    ranked = losses(material.prepared, material.focus)
     words = (
         f"Training rows on which {material.focus.name}, which did not see them, was most sure of something else. Wrong "
         "labels and rows that no model can know come first here: look before you train."
@@ -55,7 +57,7 @@ def _pictures(material: Material, ranked: pd.Series) -> list[Block]:
         path = str(material.prepared.train.loc[id_, "path"])
         if (small := thumbnail(path)) is None:
             continue
-        facts = _facts(material, id_)
+        facts = loss_facts(material.prepared, material.focus, id_)
         words = "; ".join(f"{name} {value}" for name, value in facts)
         pictures.append(Picture(small.uri, words, facts, small.width, small.height))
     tried = min(_PICTURES, len(ranked))
@@ -65,13 +67,13 @@ def _pictures(material: Material, ranked: pd.Series) -> list[Block]:
     return [gallery, *([Note(f"{plural(lost, 'image')} of these could not be read.")] if lost else [])]
 
 
-def _facts(material: Material, id_: Any) -> list[tuple[str, str]]:
-    """Id, true, predicted, and how sure: name and value of each line."""
-    name = (material.competition.id, printable(id_))
-    frame, y = material.focus.oof.frame, material.prepared.y
+def loss_facts(prepared: Prepared, run: Run, id_: Any) -> list[tuple[str, str]]:
+    """Id, true, predicted, and how sure or how far off: name and value of each line."""
+    name = (prepared.competition.id, printable(id_))
+    frame, y = run.oof.frame, prepared.y
     row: Any = frame.iloc[frame.index.get_loc(id_)]
     true: Any = y.iloc[y.index.get_loc(id_)]
-    if not material.competition.is_classification:
+    if not prepared.competition.is_classification:
         value = float(row.iloc[0])
         off = signed(value - float(true))
         return [name, ("true", number(float(true))), ("predicted", number(value)), ("off by", off)]
@@ -82,7 +84,7 @@ def _facts(material: Material, id_: Any) -> list[tuple[str, str]]:
 
 
 def _table(material: Material, ids: pd.Index) -> Table:
-    facts = {i: _facts(material, i) for i in ids}
+    facts = {i: loss_facts(material.prepared, material.focus, i) for i in ids}
     shown = list(material.prepared.X.columns[:_COLUMNS])
     heads = [Column(name, "text" if place else "name") for place, (name, _) in enumerate(facts[ids[0]])]
     heads += [Column(str(column)) for column in shown]

@@ -44,6 +44,16 @@ def test_from_drawing_to_a_score_and_on_to_the_next_rung(paddy, tmp_path):
     said = paddy("train", "paddy", "lite0-crop")
     assert said.status == 0, said.err
     assert "resize squish -> crop" in said.out
+    sheets = paddy("inspect", "paddy").out.split()
+    assert sheets == ["reports/paddy/lite0-crop-batch.png", "reports/paddy/lite0-crop-losses.jpg"], (
+        "what was trained last"
+    )
+    assert all((tmp_path / sheet).stat().st_size > 10_000 for sheet in sheets)
+    said = paddy("inspect", "paddy", "lite0-longer", "--out", "sheets")
+    assert said.out.splitlines()[0] == "sheets/lite0-longer-batch.png"
+    assert "No losses yet. Train first: kagglekit train paddy lite0-longer" in said.out
+    said = paddy("inspect", "paddy", "majority", "--out", "sheets")
+    assert "No batch: 'majority'" in said.out
     said = paddy("submit", "paddy", "--json")
     assert said.status == 0, said.err
     assert "lite0-crop" in {row["name"] for row in json.loads(said.out)["board"]}

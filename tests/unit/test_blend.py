@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import labels_for, make_ids, probabilities_for, quick, seeds, shuffled, values_for
 
 from kagglekit.blend.base import cross_fit
-from kagglekit.blend.blocks import halve, make_blocks
+from kagglekit.blend.blocks import cut_folds, default_blocks, make_blocks
 from kagglekit.blend.crossfit import CrossFitted, fit_members
 from kagglekit.blend.interval import bootstrap
 from kagglekit.blend.matrix import PredictionMatrix, stack, weighted
@@ -190,12 +191,21 @@ def test_groups_stay_whole_and_few_units_make_few_blocks():
         make_blocks(problem({"a": 0.2}, groups=np.zeros(60)), 10, 0)
 
 
-def test_folds_are_cut_in_two_but_never_a_group():
+def test_folds_are_cut_into_enough_blocks_but_never_a_group():
     numbers, groups = np.arange(60) // 20, np.where(np.arange(60) < 20, 0, np.arange(60) // 5)
-    blocks = halve(problem({"a": 0.2}, groups=groups), numbers, 0)
-    assert len(np.unique(blocks)) == 5  # the first fold is one group
-    assert all(len(np.unique(numbers[blocks == b])) == 1 for b in range(5))
+    blocks = cut_folds(problem({"a": 0.2}, groups=groups), numbers, 0)
+    assert len(np.unique(blocks)) == 9  # the first fold is one group, the others have four each
+    assert all(len(np.unique(numbers[blocks == b])) == 1 for b in range(9))
     assert all(len(np.unique(blocks[groups == g])) == 1 for g in np.unique(groups))
+
+
+@given(n_folds=st.integers(2, 10))
+def test_few_rows_are_cut_into_twenty_blocks_at_least(n_folds):
+    numbers = np.arange(60) % n_folds
+    blocks = cut_folds(problem({"a": 0.2}), numbers, 0)
+    assert 20 <= len(np.unique(blocks)) < 20 + n_folds
+    assert all(len(np.unique(numbers[blocks == b])) == 1 for b in np.unique(blocks))
+    assert (default_blocks(999), default_blocks(1_000)) == (20, 10)
 
 
 # along a competition's folds

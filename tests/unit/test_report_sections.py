@@ -357,14 +357,14 @@ def test_the_surest_errors_come_first():
     data = prepared()
     frame = beliefs(data, {7})
     frame.loc["r050"] = [0.05, 0.05, 0.9] if data.y["r050"] != "cow" else [0.9, 0.05, 0.05]
-    ranked = losses(material(data, [run(data, "a", frame)]))
+    ranked = losses(data, run(data, "a", frame))
     assert ranked.index[:2].tolist() == ["r050", "r007"]
     assert ranked.iloc[:2].tolist() == pytest.approx([-math.log(0.05), -math.log(0.1)], rel=1e-5)
 
 
 def test_the_loss_of_a_value_is_its_distance():
     told = story(task="regression", metric="rmse", closer="squish")
-    ranked = losses(told)
+    ranked = losses(told.prepared, told.focus)
     assert set(ranked.index[:10]) == {f"r{i:03d}" for i in range(10)}
     assert ranked.iloc[0] == pytest.approx(30, abs=1e-4)
     rows = tables(losses_section(told))["Rows with the largest loss"]

@@ -17,6 +17,7 @@ from kagglekit.models.rows import target_values
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
+from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
@@ -187,6 +188,29 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    def seen(self, X: pd.DataFrame, y: pd.Series) -> Seen:
+        """The first batch that `fit(X, y)` trains on, to be looked at; nothing is fitted.
+
+        Parameters and raises are those of `fit`. Early stopping needs no rows here.
+        """
+        self._check_settings(eval_set=())
+        paths = image_paths(X, self.path_col)
+        classes, numbers = np.unique(target_values(X, y), return_inverse=True)
+        with quiet(), repeatable(self.random_state):
+            backbone = create_backbone(self.arch, weights=self.weights, num_classes=len(classes), size=self.size)
+        normalize = Normalizer(backbone.mean, backbone.std)
+        batches = self._batches(paths, numbers.astype(np.int64), normalize, pick_device(self.device))
+        rows, x = next(batches.by_rows())
+        done = "augmented anew at every pass" if self.augment else "not augmented"
+        return Seen(
+            rows=rows,
+            views={
+                "resized": batches.images.take(batches.paths[rows]),
+                "as the model gets it": normalize.undo(x),
+            },
+            words=f"batch 1 of {len(batches)}, {self.size} px by {self.resize}, {done}",
+        )
+
     def _check_settings(self, eval_set: Any) -> None:
         for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
@@ -205,16 +229,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.weights_ = backbone.weights.origin
         self._normalize = Normalizer(backbone.mean, backbone.std)
         self.model_ = backbone.model.to(device, memory_format=torch.channels_last)
-        batches = Batches(
-            self._decoded(paths),
-            paths,
-            numbers,
-            batch_size=self.batch_size,
-            normalize=self._normalize,
-            augment=Augmentation() if self.augment else None,
-            generator=torch.Generator().manual_seed(self.random_state),
-            device=device,
-        )
+        batches = self._batches(paths, numbers, self._normalize, device)
         start_head(self.model_, self.model_.get_classifier(), batches, logistic=self.head_init == "logistic")
         best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
         with self._reporting(len(batches)) as task:
@@ -229,6 +244,18 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         if best:
             self.best_epoch_ = best.restore()
         self.model_.eval()
+
+    def _batches(self, paths: list[str], numbers: np.ndarray, normalize: Normalizer, device: Any) -> Batches:
+        return Batches(
+            self._decoded(paths),
+            paths,
+            numbers,
+            batch_size=self.batch_size,
+            normalize=normalize,
+            augment=Augmentation() if self.augment else None,
+            generator=import_torch().Generator().manual_seed(self.random_state),
+            device=device,
+        )
 
     def _recipe(self) -> Recipe:
         lr = _LR if self.lr is None else self.lr

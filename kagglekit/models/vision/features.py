@@ -22,6 +22,7 @@ from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, R
 from kagglekit.models.vision.folding import fold_batch_norms
 from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
+from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import Backbone, create_backbone
 from kagglekit.progress import Progress, Silent
@@ -30,6 +31,7 @@ __all__ = ["FrozenFeatures", "FrozenFeaturesRegressor", "pooled_features"]
 
 _VERSION = 1
 _CHUNK = 64
+_SHOWN = 16
 _STRENGTHS = (1e-3, 1e-2, 1e-1)
 _PENALTIES = np.logspace(0, 5, 11)
 
@@ -176,6 +178,15 @@ class _Frozen(BaseEstimator):
             random_state=self.random_state,
             progress=self.progress,
         )
+
+    def seen(self, X: pd.DataFrame, y: pd.Series) -> Seen:
+        """The first images that `fit(X, y)` makes features of, to be looked at; nothing is fitted."""
+        self._check(X)
+        paths = image_paths(X, self.path_col)[:_SHOWN]
+        images = DecodedImages.open(paths, self.size, self.resize).take(paths)
+        views = {"as the model gets it": images} | ({"and mirrored": images[:, :, ::-1]} if self.flip else {})
+        words = f"{self.size} px by {self.resize}, never augmented"
+        return Seen(rows=np.arange(len(paths)), views=views, words=words)
 
     def _check(self, X: pd.DataFrame) -> None:
         image_paths(X, self.path_col)

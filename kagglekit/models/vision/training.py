@@ -96,12 +96,19 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         import torch
 
+        for rows, x in self.by_rows():
+            yield x, torch.from_numpy(self.targets[rows]).to(self.device)
+
+    def by_rows(self) -> Iterator[tuple[np.ndarray, Any]]:
+        """One pass: the places of each batch's images among `paths`, and the images."""
+        import torch
+
         order = torch.randperm(len(self.paths), generator=self.generator).numpy()
         for rows in np.array_split(order, self._n):
             x = self.normalize(self.images.take(self.paths[rows]), self.device)
             if self.augment:
                 x = self.augment(x, self.generator)
-            yield x, torch.from_numpy(self.targets[rows]).to(self.device)
+            yield rows, x
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,15 @@ class Normalizer:
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
         return x.sub_(mean).div_(std)
 
+    def undo(self, x: Any) -> np.ndarray:
+        """Bytes (n, height, width, 3) from such a tensor; what lies beyond black and white is cut off."""
+        import torch
+
+        mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
+        pixels = (x * std + mean).round().clamp(0, 255).permute(0, 2, 3, 1)
+        found: np.ndarray = pixels.cpu().numpy().astype(np.uint8)
+        return found
+
 
 @dataclass(frozen=True)
 class Augmentation:
