@@ -406,25 +406,26 @@ def rehearsal(found: Mapping[str, Any]) -> str:
     entries = found["entries"]
     wide = max(len("submission"), *map(len, entries))
     simulated = f", {found['simulated teams']} of them simulated" if found["simulated teams"] else ""
+    places = f"{'public place':<16}  {'place':<16}"
     rows = f"{found['hidden rows']:,} hidden rows, {found['public share']:.0%} of them public"
     head = f"{found['splits']} splits of {rows}; {found['teams']} teams{simulated}. Practice, not Kaggle."
     lines = [
         head,
         "",
-        f"{'submission':<{wide}}  {'private ' + found['metric']:<26}  {'gap':<28}  {'place':<16}  medals",
+        f"{'submission':<{wide}}  {'private ' + found['metric']:<26}  {'gap':<28}  {places}  medals",
     ]
     for name, one in entries.items():
         private, gap = _quantiles(one["private"], ".4f"), _quantiles(one["gap"], "+.4f")
-        place, medals = _quantiles(one["place"], ".0f"), one["medals"]
-        won = ", ".join(f"{medal} {share:.0%}" for medal, share in medals.items() if share)
-        lines.append(f"{name:<{wide}}  {private:<26}  {gap:<28}  {place:<16}  {won}")
+        before, place = (_quantiles(one[key], ".0f") for key in ("public place", "place"))
+        won = ", ".join(f"{medal} {share:.0%}" for medal, share in one["medals"].items() if share)
+        lines.append(f"{name:<{wide}}  {private:<26}  {gap:<28}  {before:<16}  {place:<16}  {won}")
     return "\n".join(
         [
             *lines,
             "",
             "Medians, and in brackets where 90 % of the splits lie. Gap: by how much the private score is",
-            "better than the public one. Places are on the private board, alone among baselines and",
-            "simulated teams.",
+            "better than the public one. Places are alone among baselines and simulated teams; medals go by",
+            "the private one.",
         ]
     )
 
