@@ -124,16 +124,3 @@ def test_a_record_of_what_the_ledger_knows_already_stands_for_nothing(trained, t
     assert send(gateway, trained, tmp_path).repeated and not record.exists()
     record.write_text(kept)
     assert send(gateway, trained, tmp_path, again=True).submission.ref == "2"
-
-
-def test_a_file_that_changes_on_the_way_to_the_disk_is_not_sent(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("kagglekit.submit.write_csv", lambda *words: _written(tmp_path / "s.csv", "flower,colour\n"))
-    gateway = FakeGateway(truth())
-    with pytest.raises(SubmissionError):
-        send(gateway, trained, tmp_path)
-    assert gateway.sent == []
-
-
-def _written(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
