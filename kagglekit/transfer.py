@@ -22,11 +22,11 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 from kagglekit.errors import DataError, GatewayError, StoreError, Unreachable
@@ -299,6 +299,8 @@ def send(url: str, file: Path, *, patience: Patience, label: str) -> None:
 
 
 class _Upload:
+    """One file on its way out; `arrived` is the number of bytes that the site has said it has."""
+
     def __init__(self, url: str, file: Path, patience: Patience, label: str) -> None:
         self._url, self._file, self._label = url, file, label
         self._timeout = (patience.connect, patience.read)
@@ -347,7 +349,7 @@ def _bare_session() -> requests.Session:
 
 
 @contextlib.contextmanager
-def _broken_off(label: str) -> Any:
+def _broken_off(label: str) -> Iterator[None]:
     import requests
     from urllib3.exceptions import HTTPError
 
