@@ -197,7 +197,7 @@ def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     if not path.is_file():
         raise DataError(
             f"{folder} holds no {SOLUTION}.",
-            hint="It needs the columns id, target and Usage. Or name one labelled CSV: a test set is cut out of it.",
+            hint="It needs the columns id, target and Usage. Or name one labelled CSV, to have a test set cut out.",
         )
     id_column, target = columns_of(read_table(path))
     solution = read_table(path, id_column=id_column)
