@@ -250,7 +250,7 @@ def _chances(found: Comparison) -> list[str]:
     if found.p_private is not None:
         lines.append(f"P({found.b} beats {found.a}) on a private set of {found.n_private} rows: {found.p_private:.0%}")
     lines.append(
-        f"Smallest difference that {found.n_rows} rows could show (2.8 standard errors, 80 % power): "
+        f"Smallest difference that {found.n_rows} rows could show in 4 of 5 cases: "
         f"{found.smallest:.5f}"
     )
     if found.more_seeds:
