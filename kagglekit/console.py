@@ -249,10 +249,7 @@ def _chances(found: Comparison) -> list[str]:
     lines = []
     if found.p_private is not None:
         lines.append(f"P({found.b} beats {found.a}) on a private set of {found.n_private} rows: {found.p_private:.0%}")
-    lines.append(
-        f"Smallest difference that {found.n_rows} rows could show in 4 of 5 cases: "
-        f"{found.smallest:.5f}"
-    )
+    lines.append(f"Smallest difference that {found.n_rows} rows could show in 4 of 5 cases: {found.smallest:.5f}")
     if found.more_seeds:
         lines.append(f"About {found.more_seeds} more repeat(s) would decide, if the difference is what it seems.")
     elif found.verdict == "no difference" and found.rows_needed is not None:
