@@ -1,0 +1,11 @@
+"""Running a notebook or a script under the conditions of a Kaggle kernel, on this computer.
+
+Inside, `/kaggle/input` is read-only, `/kaggle/working` takes the output, and there is no network, no token and no file
+of the user's. `run` starts a `Job` and watches it to its end.
+"""
+
+from kagglekit.sandbox.job import Job, Limits
+from kagglekit.sandbox.log import LogLine, read_log
+from kagglekit.sandbox.run import Outcome, run
+
+__all__ = ["Job", "Limits", "LogLine", "Outcome", "read_log", "run"]
