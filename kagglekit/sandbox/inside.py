@@ -26,7 +26,8 @@ _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 1
 _KEPT = {2: 2, 4: 4, 8: 8, 1024: 1024, 2048: 2048, 4096: 1 << 21}
 _DETACH = 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-_CAPBSET_DROP, _NO_NEW_PRIVS, _LAST_CAPABILITY = 24, 38, 63
+_CAPBSET_DROP, _NO_NEW_PRIVS, _AMBIENT, _CLEAR_ALL, _LAST_CAPABILITY = 24, 38, 47, 4, 63
+_CAPABILITY_VERSION_3 = 0x20080522
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _SERVER_FAILED = 0x8182  # a response, recursion available, SERVFAIL: "Temporary failure in name resolution"
 _ETC = {
@@ -171,7 +172,13 @@ def _drop_privileges(libc: ctypes.CDLL) -> None:
     """What is started from here cannot mount, nor gain any right again."""
     for capability in range(_LAST_CAPABILITY + 1):
         libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0)  # those that this system does not have are refused
+    libc.prctl(_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # capget(2): two times effective, permitted and inheritable; bubblewrap fills the last, which is inherited
+    header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    sets[2] = sets[5] = 0
+    libc.capset(header, sets)
 
 
 def _answer_names(resolver: socket.socket, hosts: Path) -> None:
