@@ -4,8 +4,20 @@ Inside, `/kaggle/input` is read-only, `/kaggle/working` takes the output, and th
 of the user's. `run` starts a `Job` and watches it to its end.
 """
 
-from kagglekit.sandbox.job import Job, Limits
-from kagglekit.sandbox.log import LogLine, read_log
-from kagglekit.sandbox.run import Outcome, run
+from kagglekit.sandbox.job import Job, Layout, Limits, Source, mounted_at
+from kagglekit.sandbox.log import LogLine, kaggle_log, read_log
+from kagglekit.sandbox.run import Outcome, Place, run
 
-__all__ = ["Job", "Limits", "LogLine", "Outcome", "read_log", "run"]
+__all__ = [
+    "Job",
+    "Layout",
+    "Limits",
+    "LogLine",
+    "Outcome",
+    "Place",
+    "Source",
+    "kaggle_log",
+    "mounted_at",
+    "read_log",
+    "run",
+]

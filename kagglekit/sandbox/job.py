@@ -9,9 +9,13 @@ from typing import Literal
 
 from kagglekit.errors import UsageError
 
-__all__ = ["Job", "Kind", "Limits"]
+__all__ = ["Job", "Kind", "Layout", "Limits", "Source", "mounted_at"]
 
 Kind = Literal["notebook", "script"]
+Source = Literal["competition", "dataset", "kernel"]
+Layout = Literal["old", "new"]
+
+_SHELVES: Mapping[Source, str] = {"competition": "competitions", "dataset": "datasets", "kernel": "notebooks"}
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,18 @@ class Job:
         found = {"KAGGLE_KERNEL_RUN_TYPE": self.session, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8"}
         found |= {"MPLBACKEND": "agg"} if self.kind == "script" else {}
         return found | ({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.rerun else {})
+
+
+def mounted_at(kind: Source, owner: str, slug: str, layout: Layout = "old") -> str:
+    """Where a kernel finds a source, below `/kaggle/input`.
+
+    Kaggle's images differ: the older ones have every source there by its slug, newer ones on a shelf for its kind.
+
+    >>> mounted_at("dataset", "ann", "wheels"), mounted_at("dataset", "ann", "wheels", "new")
+    ('wheels', 'datasets/ann/wheels')
+    >>> mounted_at("competition", "", "titanic", "new")
+    'competitions/titanic'
+    """
+    if layout == "old":
+        return slug
+    return "/".join(part for part in (_SHELVES[kind], owner, slug) if part)
