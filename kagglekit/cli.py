@@ -407,6 +407,42 @@ def kernel_push(
         typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {kernels.push(gateway, folder)}")
 
 
+@kernel_app.command("rehearse")
+def kernel_rehearse(
+    comp: Comp,
+    experiments: Annotated[list[str], typer.Argument(help="Experiments of the pipeline file.")],
+    accelerator: Annotated[str, typer.Option(help="As for push; here there is what there is.")] = "t4",
+    memory: Annotated[float, typer.Option(help="GiB of memory that it may use.")] = 30.0,
+    minutes: Annotated[float, typer.Option(help="Minutes that it may take.")] = 720.0,
+    mounts: Annotated[str, typer.Option(help="Where inputs are mounted: as on old or new images.")] = "old",
+    on: On = None,
+    as_json: Json = False,
+) -> None:
+    """Run the notebook that push would send, here and as Kaggle would: no network, read-only inputs, limits."""
+    from kagglekit import kernels
+    from kagglekit.dataset import RawData
+    from kagglekit.errors import UsageError
+    from kagglekit.rehearsal import Sources, rehearse
+    from kagglekit.sandbox import Limits
+    from kagglekit.sites import open_gateway
+
+    if mounts not in ("old", "new"):
+        raise UsageError(f"--mounts takes old or new, got '{mounts}'.")
+    kernels.machine_shape(accelerator)
+    flow = _flow(comp, on)
+    limits = Limits(memory=int(memory * (1 << 30)), seconds=minutes * 60)
+    workspace, folder = flow.workspace, flow.workspace.kernel(kernels.kernel_slug(comp, experiments))
+    with open_gateway(workspace, flow.slug, flow.progress) as gateway:
+        flow.download(gateway)
+        kernels.build(comp, flow.pipeline, experiments, folder, owner=gateway.username, accelerator=accelerator)
+    sources = Sources(lambda slug: RawData(workspace.data(slug)).files, workspace.datasets, workspace.rehearsals)
+    layout: Any = mounts
+    found = rehearse(folder, sources, limits=limits, layout=layout, progress=flow.progress)
+    _print(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    if not found.passed:
+        raise typer.Exit(1)
+
+
 @arena_app.command("create")
 def arena_create(
     source: Annotated[
@@ -422,6 +458,10 @@ def arena_create(
     by: Annotated[str | None, typer.Option(help="The column of groups or times that the cut goes by.")] = None,
     test_share: Annotated[float, typer.Option(help="Share of the rows that are hidden.")] = 0.3,
     seed: Annotated[int, typer.Option(help="Another seed hides other rows.")] = 0,
+    shown: Annotated[
+        Path | None,
+        typer.Option(help="Makes a code competition: the folder that competitors download, with fewer test rows."),
+    ] = None,
     teams: Annotated[int, typer.Option(min=0, help="Simulated teams on the leaderboard.")] = 0,
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Host it though training rows or images are among the test ones.")
@@ -443,6 +483,7 @@ def arena_create(
             title=title,
             group=found.group,
             time=found.time,
+            shown=shown,
             teams=teams,
             allow_copies=allow_copies,
             replace=replace,
@@ -547,15 +588,24 @@ def arena_serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; elsewhere than on loopback, the pages need the token too.")
     ] = "127.0.0.1",
+    run_kernels: Annotated[
+        bool | None,
+        typer.Option(
+            "--run-kernels/--no-run-kernels",
+            help="Run pushed notebooks; by default only where nobody but this computer can push.",
+        ),
+    ] = None,
 ) -> None:
     """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
     import time
 
+    from kagglekit.arena.running.local import LocalRunner
     from kagglekit.arena.server import Arena, is_loopback
     from kagglekit.arena.shell import announced, exposed
 
     home = _workspace("arena").arena
-    with Arena(home, port=port, host=host) as arena, announced(home, arena.url):
+    runner = LocalRunner(home) if (is_loopback(host) if run_kernels is None else run_kernels) else None
+    with Arena(home, port=port, host=host, runner=runner) as arena, announced(home, arena.url):
         if not is_loopback(host):
             typer.echo(exposed(arena.url, arena.username), err=True)
         typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")

@@ -4,11 +4,14 @@ Inside, `/kaggle/input` is read-only, `/kaggle/working` takes the output, and th
 of the user's. `run` starts a `Job` and watches it to its end.
 """
 
+from kagglekit.sandbox.jail import UNSEALED, find_jail
 from kagglekit.sandbox.job import Job, Layout, Limits, Source, mounted_at
 from kagglekit.sandbox.log import LogLine, kaggle_log, read_log
+from kagglekit.sandbox.reasons import size_words, time_words
 from kagglekit.sandbox.run import Outcome, Place, run
 
 __all__ = [
+    "UNSEALED",
     "Job",
     "Layout",
     "Limits",
@@ -16,8 +19,11 @@ __all__ = [
     "Outcome",
     "Place",
     "Source",
+    "find_jail",
     "kaggle_log",
     "mounted_at",
     "read_log",
     "run",
+    "size_words",
+    "time_words",
 ]
