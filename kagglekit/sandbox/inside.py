@@ -134,7 +134,9 @@ def _environment(mounts: _Mounts, environment: dict[str, Any]) -> None:
     for name in ("upper", "work"):
         (layer / name).mkdir(parents=True, exist_ok=True)
     try:
-        mounts.mount("overlay", target, "overlay", 0, f"lowerdir={prefix},upperdir={layer}/upper,workdir={layer}/work")
+        mounts.mount(
+            "overlay", target, "overlay", 0, f"userxattr,lowerdir={prefix},upperdir={layer}/upper,workdir={layer}/work"
+        )
         for name in environment["hidden"]:
             path = mounts.place(name)
             if path.is_dir():

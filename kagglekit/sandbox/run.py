@@ -26,6 +26,7 @@ __all__ = ["Outcome", "Place", "run"]
 
 _LOOK = 0.1  # seconds between two looks at memory
 _LOOK_AT_DISK = 5.0
+_LONGEST_WAIT = 1.0  # for the end of a line
 _TAIL = 20_000
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -222,6 +223,7 @@ class _Run:
         self._job, self._place, self._on_line, self._stop = job, place, on_line, stop
         self._pieces: queue.SimpleQueue[tuple[Stream, str]] = queue.SimpleQueue()
         self._begun: dict[Stream, str] = {}
+        self._told = 0.0
         self._errors, self._memory, self._message, self._cancelled = "", 0, "", False
         self._started, self._disk_seen = time.monotonic(), 0.0
 
@@ -297,12 +299,14 @@ class _Run:
                 self._begun[stream] = rest
             for line in whole:
                 self._take(log, stream, line)
-        for stream, text in self._begun.items():  # nobody waits longer for the end of a line
-            self._take(log, stream, text)
-        self._begun.clear()
+        if wait == 0.0 or self._seconds() - self._told > _LONGEST_WAIT:
+            for stream, text in self._begun.items():
+                self._take(log, stream, text)
+            self._begun.clear()
 
     def _take(self, log: LogFile, stream: Stream, text: str) -> None:
-        line = LogLine(stream, round(self._seconds(), 3), text)
+        self._told = self._seconds()
+        line = LogLine(stream, round(self._told, 3), text)
         if stream == "stderr":
             self._errors = (self._errors + text)[-_TAIL:]
         log.write(line)

@@ -72,6 +72,6 @@ def test_the_stock_client_pushes_watches_and_pulls(flowers_folder, tmp_path):
         kaggle("kernels", "output", f"{arena.username}/my-book", "-p", "pulled")
         assert (tmp_path / "pulled" / "submission.csv").read_text().startswith("flower,colour")
         log = json.loads((tmp_path / "pulled" / "my-book.log").read_text())
-        assert [piece["data"] for piece in log] == ["rows 31\n"]
+        assert "".join(piece["data"] for piece in log) == "rows 31\n"
         named = ("-f", "submission.csv", "-k", f"{arena.username}/my-book", "-v", "1", "-m", "from a notebook")
         assert "Successfully submitted" in kaggle("competitions", "submit", SLUG, *named)

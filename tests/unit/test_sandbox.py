@@ -1,5 +1,6 @@
 """Scripts and a notebook under a kernel's conditions; sealed off in every way that this computer offers."""
 
+import importlib.util
 import json
 import os
 import time
@@ -65,7 +66,7 @@ def test_a_script_reads_its_inputs_and_leaves_its_output(script, tmp_path, jail)
     assert sorted(p.name for p in Place(tmp_path / "run").working.iterdir()) == ["here.txt", "there.txt"]
     lines = read_log(Place(tmp_path / "run").log)
     assert "".join(x.text for x in lines if x.stream == "stdout") == "id\n1\n ['train.csv']\n"
-    assert [x.text for x in lines if x.stream == "stderr"] == ["aside\n"]
+    assert "".join(x.text for x in lines if x.stream == "stderr") == "aside\n"
     assert all(0 <= x.seconds <= done.seconds for x in lines)
     assert not Place(tmp_path / "run").machine.exists()
 
@@ -94,6 +95,17 @@ def test_only_what_a_kernel_has_is_there(script, tmp_path, jail):
         jail,
     )
     assert said(tmp_path) == "False False []\nTrue None\nTrue\n"
+
+
+@pytest.mark.parametrize("jail", SEALED)
+def test_what_is_installed_stays_inside(script, tmp_path, jail):
+    source = (
+        "import pathlib, sysconfig\n"
+        "(pathlib.Path(sysconfig.get_path('purelib')) / 'fresh_wheel.py').write_text('x = 42')\n"
+        "import fresh_wheel; print(fresh_wheel.x)\n"
+    )
+    assert script(source, jail).message == "" and said(tmp_path) == "42\n"
+    assert importlib.util.find_spec("fresh_wheel") is None
 
 
 @pytest.mark.parametrize("jail", SEALED)
@@ -142,7 +154,13 @@ def test_a_run_is_stopped_from_outside(tmp_path, jail):
     job = Job("import time; print('up', flush=True); time.sleep(60)", "script")
     done = run(job, tmp_path / "run", on_line=lines.append, stop=lambda: bool(lines), jail=jail)
     assert (done.status, done.message) == ("CANCEL_ACKNOWLEDGED", "") and done.seconds < 20
-    assert [line.text for line in lines] == ["up\n"]
+    assert "".join(line.text for line in lines) == "up\n"
+
+
+def test_a_line_that_does_not_end_is_told_in_the_end(script, tmp_path):
+    source = "import sys, time\nsys.stdout.write('0 %'); time.sleep(0.3); sys.stdout.write(' 50 %')"
+    assert script(source, None).status == "COMPLETE" and said(tmp_path) == "0 % 50 %"
+    assert len(read_log(Place(tmp_path / "run").log)) == 1
 
 
 @pytest.mark.parametrize("jail", SEALED[:1])
