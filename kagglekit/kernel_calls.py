@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -124,11 +125,30 @@ class KernelCalls:
 
     def log(self, slug: str) -> Iterator[str]:
         """What the latest version's run wrote, from the beginning, until it ends or the line breaks."""
+        nothing = True
         try:
             for event in self._connection.log_events(f"{self.owner}/{slug}"):
+                nothing = False
                 yield str(event.get("data", ""))
-        except Unreachable:
+        except (Unreachable, RemoteNotFound):
             return  # who follows a log asks again
+        if nothing:  # the stream of a session that is over may be gone
+            yield from self._kept_log(slug)
+
+    def _kept_log(self, slug: str) -> Iterator[str]:
+        text = self._call("list_kernel_session_output", self._output_request(slug)).log or ""
+        try:
+            events = json.loads(text or "[]")
+        except ValueError:
+            events = [{"data": text}]
+        yield from (str(e.get("data", "")) for e in events if isinstance(e, dict))
+
+    def _output_request(self, slug: str) -> Any:
+        from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
+
+        request = ApiListKernelSessionOutputRequest()
+        request.user_name, request.kernel_slug, request.page_size = self.owner, slug, _PAGE_SIZE
+        return request
 
     def output(self, slug: str) -> list[str]:
         """Names of the files that the latest version made, with forward slashes.
@@ -138,10 +158,7 @@ class KernelCalls:
         DataError
             A name leads out of a folder.
         """
-        from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
-
-        request = ApiListKernelSessionOutputRequest()
-        request.user_name, request.kernel_slug, request.page_size = self.owner, slug, _PAGE_SIZE
+        request = self._output_request(slug)
         found: list[str] = []
         while True:
             answer = self._call("list_kernel_session_output", request)

@@ -128,6 +128,17 @@ def test_a_session_goes_on_where_an_earlier_one_ended_and_damage_is_left_behind(
     assert "Left behind" in capsys.readouterr().out
 
 
+def test_two_gpus_fit_folds_side_by_side_with_the_same_result(tmp_path):
+    prepared, forest = start(tmp_path)
+    asked: list[str] = []
+    side = train_within(
+        prepared, forest, Store(tmp_path / "side"), lambda fold: not asked.append(fold), devices=["0", "1"]
+    )
+    after = train(prepared, forest, Store(tmp_path / "after"))
+    assert side is not None and sorted(asked) == ["fold-0", "fold-1", "fold-2"]
+    assert side.oof.frame.equals(after.oof.frame) and side.scores == after.scores
+
+
 def test_a_fold_keeps_the_hashes_of_its_files(tmp_path):
     prepared, forest = start(tmp_path)
     store = Store(tmp_path / "runs")
