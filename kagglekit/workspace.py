@@ -49,8 +49,8 @@ class Workspace:
         return self.root / "build" / "kernels" / slug
 
     @property
-    def datasets(self) -> Path:
-        """Where the private datasets that notebooks read are made, a folder each."""
+    def kernel_data(self) -> Path:
+        """Where the datasets that notebooks read are made ready."""
         return self.root / "build" / "datasets"
 
     @property
