@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,9 @@ import typer
 
 if TYPE_CHECKING:
     from kagglekit.console import RichProgress
+    from kagglekit.contracts import Submission
     from kagglekit.flow import Flow
+    from kagglekit.kernel_flow import KernelFlow
     from kagglekit.results import Results
     from kagglekit.workspace import Workspace
 
@@ -44,6 +48,11 @@ PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
+Experiments = Annotated[list[str], typer.Argument(help="Experiments of the pipeline file.")]
+Accelerator = Annotated[str, typer.Option(help="none, t4, l4, l4x1, a100, h100 or rtxpro6000.")]
+Hours = Annotated[float, typer.Option(min=0.5, help="A session's limit; code competitions state their own.")]
+KernelSubmit = Annotated[bool, typer.Option("--submit", help="One notebook for each, which writes submission.csv.")]
+DockerImage = Annotated[str, typer.Option("--image", help="Kaggle's docker image to pin; the newest if none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -387,24 +396,118 @@ def kernel() -> None:
 @kernel_app.command("push")
 def kernel_push(
     comp: Comp,
-    experiments: Annotated[list[str], typer.Argument(help="Experiments of the pipeline file.")],
-    accelerator: Annotated[str, typer.Option(help="none, t4, l4, l4x1, a100, h100 or rtxpro6000.")] = "t4",
+    experiments: Experiments,
+    accelerator: Accelerator = "t4",
+    hours: Hours = 12.0,
+    submit: KernelSubmit = False,
+    probe: Annotated[bool, typer.Option("--probe", help="One fit of each only, to measure it; it counts.")] = False,
+    image: DockerImage = "",
     dry_run: DryRun = False,
     on: On = None,
 ) -> None:
-    """Stage 6: build a readable notebook that trains experiments on Kaggle, and push it."""
-    from kagglekit import kernels
-    from kagglekit.sites import open_gateway
+    """Stage 6: plan, build a readable notebook that trains experiments on Kaggle, send what it needs, and push it."""
+    from kagglekit.kernel_flow import Options
 
-    kernels.machine_shape(accelerator)  # a mistyped word is told before anything else happens
-    flow = _flow(comp, on)
-    folder = flow.workspace.kernel(kernels.kernel_slug(comp, experiments))
-    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
-        notebook = kernels.build(
-            comp, flow.pipeline, experiments, folder, owner=gateway.username, accelerator=accelerator
-        )
-        typer.echo(f"Built {_shown(notebook)}")
-        typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {kernels.push(gateway, folder)}")
+    options = Options(accelerator, hours, submit, probe, image)
+    with _kernels(comp, on, accelerator) as kernels:
+        for session in kernels.push(experiments, options, dry_run=dry_run):
+            typer.echo(session.plan.words())
+            typer.echo(f"Built {_shown(session.notebook)}")
+            typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {session.url}")
+
+
+@kernel_app.command("sync")
+def kernel_sync(comp: Comp, experiments: Experiments, on: On = None) -> None:
+    """Send only what notebooks need, as private datasets: kagglekit's wheel, the pipeline's files, weights."""
+    with _kernels(comp, on) as kernels:
+        for synced in kernels.sync(experiments):
+            typer.echo(synced.words())
+
+
+@kernel_app.command("watch")
+def kernel_watch(comp: Comp, experiments: Experiments, submit: KernelSubmit = False, on: On = None) -> None:
+    """Follow status and log of pushed notebooks until they have run; exit status 2 when one fails."""
+    with _kernels(comp, on) as kernels:
+        kernels.watch(experiments, submit=submit)
+    typer.echo("Complete.")
+
+
+@kernel_app.command("pull")
+def kernel_pull(comp: Comp, experiments: Experiments, submit: KernelSubmit = False, on: On = None) -> None:
+    """Bring finished runs and folds here, each checked; with --submit, submit what the notebook wrote."""
+    with _kernels(comp, on) as kernels:
+        found = kernels.pull(experiments, submit=submit)
+        for run, taken in found.taken.items():
+            typer.echo(f"{run}: {', '.join(taken) or 'nothing new'}")
+        for run, why in found.refused.items():
+            typer.echo(f"{run}: refused. {why}", err=True)
+        for name, folds in kernels.left(experiments).items():
+            typer.echo(f"{name}: {', '.join(folds)} left; push again to go on" if folds else f"{name}: here")
+        if submit and not found.refused:
+            _print_submitted(kernels.submit(experiments))
+    if found.refused:
+        raise typer.Exit(2)
+
+
+@kernel_app.command("run")
+def kernel_run(
+    comp: Comp,
+    experiments: Experiments,
+    accelerator: Accelerator = "t4",
+    hours: Hours = 12.0,
+    submit: KernelSubmit = False,
+    image: DockerImage = "",
+    on: On = None,
+    as_json: Json = False,
+) -> None:
+    """Push, watch and pull, session after session until every fold is here; exit status 2 when a notebook fails."""
+    from kagglekit.kernel_flow import Options
+
+    with _kernels(comp, on, accelerator) as kernels:
+        kernels.run(experiments, Options(accelerator, hours, submit, docker_image=image))
+        left = {name: folds for name, folds in kernels.left(experiments).items() if folds}
+        if submit and not left:
+            _print_submitted(kernels.submit(experiments))
+        _print_board(kernels.flow, as_json)
+    for name, folds in left.items():
+        typer.echo(f"{name}: {', '.join(folds)} left", err=True)
+    if left:
+        raise typer.Exit(1)
+
+
+@kernel_app.command("rehearse")
+def kernel_rehearse(
+    comp: Comp,
+    experiments: Experiments,
+    accelerator: Accelerator = "t4",
+    submit: KernelSubmit = False,
+    memory: Annotated[float, typer.Option(help="GiB of memory that it may use.")] = 30.0,
+    minutes: Annotated[float, typer.Option(help="Minutes that it may take.")] = 720.0,
+    mounts: Annotated[str, typer.Option(help="Where inputs are mounted: as on old or new images.")] = "old",
+    on: On = None,
+    as_json: Json = False,
+) -> None:
+    """Run the notebook that push would send, here and as Kaggle would: no network, read-only inputs, limits."""
+    from kagglekit.dataset import RawData
+    from kagglekit.errors import UsageError
+    from kagglekit.kernel_flow import Options
+    from kagglekit.rehearsal import Sources, rehearse
+    from kagglekit.sandbox import Limits
+
+    if mounts not in ("old", "new"):
+        raise UsageError(f"--mounts takes old or new, got '{mounts}'.")
+    layout: Any = mounts
+    limits = Limits(memory=int(memory * (1 << 30)), seconds=minutes * 60)
+    with _kernels(comp, on, accelerator) as kernels:
+        built = kernels.push(experiments, Options(accelerator, submit=submit), dry_run=True)
+        workspace, progress = kernels.flow.workspace, kernels.flow.progress
+    sources = Sources(lambda slug: RawData(workspace.data(slug)).files, workspace.kernel_data, workspace.rehearsals)
+    folders = [session.notebook.parent for session in built]
+    found = [rehearse(f, sources, limits=limits, layout=layout, progress=progress) for f in folders]
+    for one in found:
+        _print(one.as_json(), as_json) if as_json else typer.echo(one.words())
+    if not all(one.passed for one in found):
+        raise typer.Exit(1)
 
 
 @arena_app.command("create")
@@ -422,6 +525,10 @@ def arena_create(
     by: Annotated[str | None, typer.Option(help="The column of groups or times that the cut goes by.")] = None,
     test_share: Annotated[float, typer.Option(help="Share of the rows that are hidden.")] = 0.3,
     seed: Annotated[int, typer.Option(help="Another seed hides other rows.")] = 0,
+    shown: Annotated[
+        Path | None,
+        typer.Option(help="Makes a code competition: the folder that competitors download, with fewer test rows."),
+    ] = None,
     teams: Annotated[int, typer.Option(min=0, help="Simulated teams on the leaderboard.")] = 0,
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Host it though training rows or images are among the test ones.")
@@ -443,6 +550,7 @@ def arena_create(
             title=title,
             group=found.group,
             time=found.time,
+            shown=shown,
             teams=teams,
             allow_copies=allow_copies,
             replace=replace,
@@ -547,15 +655,24 @@ def arena_serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; elsewhere than on loopback, the pages need the token too.")
     ] = "127.0.0.1",
+    run_kernels: Annotated[
+        bool | None,
+        typer.Option(
+            "--run-kernels/--no-run-kernels",
+            help="Run pushed notebooks; by default only where nobody but this computer can push.",
+        ),
+    ] = None,
 ) -> None:
     """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
     import time
 
+    from kagglekit.arena.running.local import LocalRunner
     from kagglekit.arena.server import Arena, is_loopback
     from kagglekit.arena.shell import announced, exposed
 
     home = _workspace("arena").arena
-    with Arena(home, port=port, host=host) as arena, announced(home, arena.url):
+    runner = LocalRunner(home) if (is_loopback(host) if run_kernels is None else run_kernels) else None
+    with Arena(home, port=port, host=host, runner=runner) as arena, announced(home, arena.url):
         if not is_loopback(host):
             typer.echo(exposed(arena.url, arena.username), err=True)
         typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")
@@ -622,6 +739,26 @@ def _flow(comp: str, on: str | None, overrides: list[str] | None = None) -> Flow
 
     workspace, progress = _start(on)
     return Flow(comp, workspace, progress, overrides or ())
+
+
+@contextmanager
+def _kernels(comp: str, on: str | None, accelerator: str = "none") -> Iterator[KernelFlow]:
+    """The flow on the site's machines; the competition's data are fetched when they are not here."""
+    from kagglekit.kernel_flow import KernelFlow
+    from kagglekit.kernels.machines import find_machine
+    from kagglekit.sites import open_gateway
+
+    find_machine(accelerator)  # a mistyped word is told before anything else happens
+    flow = _flow(comp, on)
+    with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
+        flow.download(gateway)
+        yield KernelFlow(flow, gateway)
+
+
+def _print_submitted(made: list[Submission]) -> None:
+    for sent in made:
+        score = "pending" if sent.public is None else f"public {sent.public:.5f}"
+        typer.echo(f"Submitted {sent.run} as {sent.ref}: {score}")
 
 
 def _results(comp: str, on: str | None, overrides: list[str] | None = None) -> Results:

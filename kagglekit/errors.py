@@ -19,6 +19,8 @@
         ├── CredentialsError        no credentials, or refused (401)
         ├── RulesNotAccepted        403: the competition's rules were not accepted
         ├── CompetitionNotFound     404: no such competition
+        ├── RemoteNotFound          403 or 404: no such dataset or notebook of this account
+        ├── KernelFailed            a notebook did not come to its end
         └── LimitReached            no submissions left today
 
 The library raises; only the command line prints, one line, and exits with status 2.
@@ -39,9 +41,11 @@ __all__ = [
     "FoldsError",
     "GatewayError",
     "KagglekitError",
+    "KernelFailed",
     "LimitReached",
     "MissingExtra",
     "PredictionsError",
+    "RemoteNotFound",
     "RulesNotAccepted",
     "StoreError",
     "SubmissionError",
@@ -162,6 +166,14 @@ class RulesNotAccepted(GatewayError):
 
 class CompetitionNotFound(GatewayError):
     """There is no such competition."""
+
+
+class RemoteNotFound(GatewayError):
+    """There is no such dataset or notebook, or it is not this account's."""
+
+
+class KernelFailed(GatewayError):
+    """A notebook on the site did not come to its end; the message gives the site's reason."""
 
 
 class LimitReached(GatewayError):

@@ -23,6 +23,7 @@ __all__ = [
     "atomic",
     "atomic_folder",
     "disk_errors",
+    "link_or_copy",
     "lock",
     "read_json",
     "sha256",
@@ -33,6 +34,7 @@ __all__ = [
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
 @contextmanager
@@ -93,6 +95,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             _sync_folder(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let a file have a second name, or a copy where the disk offers no links; its folder is made when missing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copy2(source, target)
 
 
 def write_text(path: Path, text: str) -> None:

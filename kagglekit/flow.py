@@ -18,6 +18,7 @@ from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Forecast, clock, rough_seconds
 from kagglekit.gateway import Gateway
+from kagglekit.kernels.session import Pace
 from kagglekit.ledger import Ledger
 from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
@@ -28,7 +29,7 @@ from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
-from kagglekit.train import fold_names, run_id, train
+from kagglekit.train import fold_names, run_id, train, train_within
 from kagglekit.workspace import Workspace
 
 __all__ = ["Flow", "Outcome"]
@@ -170,6 +171,43 @@ class Flow:
                     on_fold=_Watch(forecast, experiment.name, bar) if experiment in todo else None,
                     n_jobs=n_jobs,
                 )
+        return runs
+
+    def train_within(self, pace: Pace, names: Sequence[str], *, devices: Sequence[str] = ()) -> dict[str, Run]:
+        """Stage 3 in a session that ends at a certain time: the folds that there is time for.
+
+        Parameters
+        ----------
+        pace : Pace
+            Says which folds may be begun, and is told how long each took.
+        names : sequence of str
+            Experiments, trained in this order.
+        devices : sequence of str
+            GPUs; with several, each fits a fold of its own.
+
+        Returns
+        -------
+        dict of str to Run
+            Those that have all their folds now.
+        """
+        runs: dict[str, Run] = {}
+        for name in names:
+            experiment = self.pipeline.experiment(name)
+            watch = _Timed(
+                pace, experiment, len(self.prepared.train), self.store.folds(run_id(self.prepared, experiment))
+            )
+            run = train_within(
+                self.prepared,
+                experiment,
+                self.store,
+                watch.may_fit,
+                progress=self.progress,
+                on_fold=watch,
+                devices=devices,
+            )
+            if run is not None:
+                runs[name] = run
+            self.progress.say(watch.words(fold_names(self.prepared, experiment)))
         return runs
 
     def runs(self) -> dict[str, Run]:
@@ -363,3 +401,25 @@ class _Watch:
                 f"{self.experiment} {result.name} {result.score:.4f}, {clock(self.forecast.seconds_left())} left"
             )
             self.bar.advance()
+
+
+class _Timed:
+    """Keeps a session's time as the folds of one experiment are done."""
+
+    def __init__(self, pace: Pace, experiment: Experiment, n_rows: int, done: Sequence[str]) -> None:
+        self.pace, self.experiment, self.n_rows = pace, experiment, n_rows
+        self.before, self.done = set(done), set(done)
+
+    def may_fit(self, fold: str) -> bool:
+        return self.pace.may_fit(self.experiment.name, fold)
+
+    def __call__(self, result: FoldResult) -> None:
+        self.done.add(result.name)
+        if result.name not in self.before:
+            self.pace.measured(self.experiment, result.name, result.seconds, self.n_rows)
+
+    def words(self, folds: Sequence[str]) -> str:
+        left = [name for name in folds if name not in self.done]
+        new = len(self.done - self.before)
+        rest = f"left for the next session: {', '.join(left)}" if left else "all folds done"
+        return f"{self.experiment.name}: {len(self.before)} folds taken over, {new} trained, {rest}"

@@ -12,12 +12,13 @@ import os
 import secrets
 import time
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from kagglekit.credentials import TOKEN_HINT, Credentials, find_credentials
+from kagglekit.dataset_calls import DatasetCalls
 from kagglekit.errors import (
     CompetitionNotFound,
     CredentialsError,
@@ -28,6 +29,7 @@ from kagglekit.errors import (
     nearest,
 )
 from kagglekit.kaggle_client import connect
+from kagglekit.kernel_calls import KernelCalls
 from kagglekit.progress import Progress, Silent
 from kagglekit.remote import CompetitionPage, DailyLimit, LeaderboardRow, RemoteFile, RemoteSubmission, Site
 from kagglekit.retries import Patience
@@ -248,9 +250,12 @@ class Gateway:
         request = ApiCreateSubmissionRequest()
         request.competition_name, request.blob_file_tokens = slug, upload
         request.submission_description = f"{message} {mark}".strip()
+        return self._created("create_submission", request, slug, mark)
+
+    def _created(self, method: str, request: Any, slug: str, mark: str) -> str:
         for _ in range(_SENDS):
             try:
-                answer = self._connection.call("create_submission", request, slug, once=True)
+                answer = self._connection.call(method, request, slug, once=True)
             except Unreachable as error:
                 time.sleep(min(error.retry_after or 0.0, self._connection.patience.longest_pause))
                 if found := self.find(slug, mark):
@@ -345,32 +350,44 @@ class Gateway:
         lines = self._call("get_leaderboard", request, slug).submissions
         return [LeaderboardRow.of(rank, line) for rank, line in enumerate(lines, start=1)]
 
-    def push_kernel(self, folder: Path) -> str:
-        """Push a notebook or script with its `kernel-metadata.json`.
+    def create_from_kernel(self, slug: str, kernel: str, version: int, message: str, mark: str) -> str:
+        """Make a submission of the file `submission.csv` that a notebook of this account made, exactly once.
+
+        This is how code competitions are submitted to: the site runs the notebook again on the hidden test set.
+
+        Parameters
+        ----------
+        slug, kernel : str
+            Of the competition and of the notebook.
+        version : int
+            Of the notebook; its run must be complete.
+        message, mark : str
+            See `create`.
 
         Returns
         -------
         str
-            Its address.
-
-        Raises
-        ------
-        GatewayError
-            The metadata are not accepted, or the site saved the notebook without data that it asks for; the message
-            says why.
+            The site's number of the submission.
         """
-        found = self._connection.push_kernel(folder)
-        if found.error:
-            raise GatewayError(f"{self._where} refused {folder}: {found.error}")
-        for kind in ("competition", "dataset", "kernel", "model"):
-            if missing := getattr(found, f"invalid_{kind}_sources"):
-                raise GatewayError(
-                    f"{self._where} saved {found.url} without the {kind} {', '.join(missing)}: it cannot use it.",
-                    hint="Check the name, accept the competition's rules on the site, then push again.",
-                )
-        return str(found.url)
+        from kagglesdk.competitions.types.competition_api_service import ApiCreateCodeSubmissionRequest
+
+        request = ApiCreateCodeSubmissionRequest()
+        request.competition_name, request.file_name = slug, "submission.csv"
+        request.kernel_owner, request.kernel_slug, request.kernel_version = self.username, kernel, version
+        request.submission_description = f"{message} {mark}".strip()
+        return self._created("create_code_submission", request, slug, mark)
 
     @property
+    def kernels(self) -> KernelCalls:
+        """This account's notebooks."""
+        return KernelCalls(self._connection, lambda: self.username)
+
+    @property
+    def datasets(self) -> DatasetCalls:
+        """This account's datasets."""
+        return DatasetCalls(self._connection, lambda: self.username)
+
+    @cached_property
     def username(self) -> str:
         """The account's name, which the addresses of its notebooks begin with; asks the site when it must."""
         return self._credentials.username or self._connection.introspect()

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urljoin
 
 from kagglekit.credentials import TOKEN_HINT, Credentials
@@ -30,13 +30,16 @@ from kagglekit.errors import (
     GatewayError,
     LimitReached,
     MissingExtra,
+    RemoteNotFound,
     RulesNotAccepted,
     Unreachable,
 )
 from kagglekit.remote import Site
 from kagglekit.retries import Patience, is_passing, pause_asked, persist
 
-__all__ = ["Connection", "connect"]
+__all__ = ["Connection", "Service", "connect"]
+
+Service = Literal["competitions", "datasets", "kernels", "blobs"]
 
 _BLOCK = 1 << 16
 _LIMIT_WORDS = re.compile(r"allowance|submission limit|daily limit|submissions? (?:per|a|each) day", re.IGNORECASE)
@@ -85,8 +88,10 @@ class Connection:
         """The site, as the start of a sentence."""
         return "Kaggle" if self.site.name == "kaggle" else "The arena"
 
-    def call(self, method: str, request: Any, slug: str | None, *, once: bool = False) -> Any:
-        """Make one call about competitions; `slug` is for the words of errors.
+    def call(
+        self, method: str, request: Any, slug: str | None, *, once: bool = False, service: Service = "competitions"
+    ) -> Any:
+        """Make one call; `slug` names a competition, for the words of errors.
 
         It is repeated while the site is busy or out of reach, unless `once`: for calls that must not happen twice, and
         for callers that repeat more than this call.
@@ -95,17 +100,28 @@ class Connection:
 
         def attempt() -> Any:
             with self.errors(slug), _quiet():
-                return getattr(self._client.competitions.competition_api_client, method)(request)
+                return getattr(self._calls(service), method)(request)
 
         return attempt() if once else persist(attempt, self.patience)
 
-    def locate(self, method: str, request: Any, slug: str) -> str:
+    def _calls(self, service: Service) -> Any:
+        rooms = {
+            "competitions": ("competitions", "competition_api_client"),
+            "datasets": ("datasets", "dataset_api_client"),
+            "kernels": ("kernels", "kernels_api_client"),
+            "blobs": ("blobs", "blob_api_client"),
+        }
+        room, calls = rooms[service]
+        return getattr(getattr(self._client, room), calls)
+
+    def locate(self, method: str, request: Any, slug: str | None, *, service: Service = "competitions") -> str:
         """The signed address that a download call answers with; the credentials go no further than that call."""
-        answer = self.call(method, request, slug, once=True)
+        answer = self.call(method, request, slug, once=True, service=service)
         answer.close()
         location = answer.headers.get("Location", "")
         if not location:
-            raise Unreachable(f"{self.where} gave no address for the files of {slug}.", hint="Try again later.")
+            what = f"the files of {slug}" if slug else "a file"
+            raise Unreachable(f"{self.where} gave no address for {what}.", hint="Try again later.")
         return str(urljoin(answer.url, location))
 
     def introspect(self) -> str:
@@ -137,14 +153,29 @@ class Connection:
                     raise self._unauthorized() from error
                 raise
 
-    def push_kernel(self, folder: Path) -> Any:
-        """Push a notebook's folder, once: each push makes a version. Gives the client's answer."""
+    def push_kernel(self, folder: Path, timeout: int | None = None) -> Any:
+        """Push a notebook's folder, once: each push makes a version. Gives the client's answer.
+
+        `timeout` ends the session after that many seconds.
+        """
         self._deadline.begin()
         with self.errors(None), _quiet():
             try:
-                return _api(self._client).kernels_push(str(folder))
+                return _api(self._client).kernels_push(str(folder), timeout=timeout)
             except ValueError as error:
                 raise GatewayError(f"{folder} cannot be pushed: {error}.") from error
+
+    def log_events(self, address: str) -> Iterator[dict[str, Any]]:
+        """What a notebook wrote, from its beginning, piece by piece, for as long as it runs and the line holds.
+
+        Raises
+        ------
+        Unreachable
+            The line broke; asked again, the log begins anew.
+        """
+        self._deadline.begin()
+        with self.errors(None):
+            yield from _api(self._client).kernels_logs_stream(address)
 
     @contextmanager
     def errors(self, slug: str | None) -> Iterator[None]:
@@ -180,6 +211,9 @@ class Connection:
             )
         if status == 404 and slug:
             return CompetitionNotFound(f"{self.where} has no competition '{slug}'.")
+        if status in (403, 404) and not slug:
+            # Kaggle answers 403 for a private thing that does not exist, so that nobody can ask which names are taken.
+            return RemoteNotFound(f"{self.where} refused with status {status}: {message}")
         if status in (400, 429) and _LIMIT_WORDS.search(message):
             hint = "" if "reset" in message.lower() else _reset_hint()
             return LimitReached(f"No submissions to {slug} are left today: {message}", hint=hint)

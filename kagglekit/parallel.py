@@ -6,12 +6,13 @@ One path for one core and for many: the same order, the same exceptions, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kagglekit.errors import KagglekitError
 
-__all__ = ["n_cores", "pmap"]
+__all__ = ["n_cores", "on_devices", "pmap"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,7 +69,7 @@ def pmap(function: Callable[[Item], Result], items: Iterable[Item], n_jobs: int 
     Notes
     -----
     Not for quick functions: starting workers and sending data takes about a second. Not for a GPU, which
-    processes would fight over.
+    processes would fight over: see `on_devices`.
     """
     import joblib
 
@@ -84,6 +85,69 @@ def pmap(function: Callable[[Item], Result], items: Iterable[Item], n_jobs: int 
         except _Failed as failed:
             raise failed.rebuilt() from None
     return results
+
+
+def on_devices(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    devices: Sequence[str],
+    *,
+    may_start: Callable[[Item], bool] = lambda item: True,
+) -> Iterator[Result]:
+    """Apply a function to items, in one process for each GPU that sees this GPU alone.
+
+    Parameters
+    ----------
+    function : callable
+        Sent to other processes, as in `pmap`.
+    items : iterable
+        Begun in their order, each as soon as a GPU is free.
+    devices : sequence of str
+        As CUDA_VISIBLE_DEVICES names them: "0", "1".
+    may_start : callable
+        Asked just before an item is begun; an item that may not is left out.
+
+    Yields
+    ------
+    Result
+        As they are done, not in the order of the items.
+
+    Raises
+    ------
+    Exception
+        What a failing item raised.
+    """
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from multiprocessing import get_context
+
+    waiting, spawn = list(items), get_context("spawn")  # a forked process cannot use a GPU that its parent has used
+    pools = [ProcessPoolExecutor(1, spawn, _see_only, (device,)) for device in devices[: len(waiting)]]
+    busy: dict[Future[Result], ProcessPoolExecutor] = {}
+    free = list(pools)
+    try:
+        while waiting or busy:
+            while waiting and free:
+                item = waiting.pop(0)
+                if may_start(item):
+                    pool = free.pop(0)
+                    busy[pool.submit(_call, function, item)] = pool
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                free.append(busy.pop(future))
+                yield _result(future)
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+
+
+def _see_only(device: str) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = device
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except _Failed as failed:
+        raise failed.rebuilt() from None
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:

@@ -48,6 +48,8 @@ class CompetitionPage:
         0 when the site does not say.
     teams, place : int or None
         Teams on the public leaderboard, and one's own rank there; None when the site does not say.
+    by_code : bool
+        Whether submissions are made from notebooks only.
     """
 
     slug: str
@@ -59,6 +61,7 @@ class CompetitionPage:
     daily_limit: int
     teams: int | None = None
     place: int | None = None
+    by_code: bool = False
 
     @classmethod
     def of(cls, found: Any) -> CompetitionPage:
@@ -75,6 +78,7 @@ class CompetitionPage:
             daily_limit=found.max_daily_submissions,
             teams=found.team_count or None,
             place=found.user_rank or None,
+            by_code=bool(found.is_kernels_submissions_only),
         )
 
 

@@ -60,10 +60,16 @@ def open_gateway(workspace: Workspace, slug: str, progress: Progress) -> Iterato
         with Gateway(Site.kaggle()) as gateway:
             yield gateway
         return
+    from kagglekit.arena.running.local import LocalRunner
     from kagglekit.arena.server import Arena
 
     host_world(workspace, slug, progress)
-    with Arena(workspace.arena) as arena, Gateway(Site("arena", arena.url), token=arena.token) as gateway:
+    # What is pushed here is one's own, and runs in a process that goes on when the command has ended.
+    runner = LocalRunner(workspace.arena)
+    with (
+        Arena(workspace.arena, runner=runner) as arena,
+        Gateway(Site("arena", arena.url), token=arena.token) as gateway,
+    ):
         yield gateway
 
 

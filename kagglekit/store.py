@@ -17,6 +17,7 @@ or feature code make another key and so another folder.
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,11 +30,12 @@ from kagglekit.contracts import Predictions, Run
 from kagglekit.errors import StoreError, UsageError, nearest
 from kagglekit.files import atomic, atomic_folder, lock, read_json, sha256, write_json
 
-__all__ = ["Draft", "FoldResult", "Store", "read_frame", "write_frame"]
+__all__ = ["Draft", "FoldResult", "Store", "read_frame", "read_run", "write_frame"]
 
 _FORMAT = 1
 _MARKER = "COMPLETE"
 _SEALED = ("oof.parquet", "test.parquet", "run.json")
+_FOLD_FILES = ("oof.parquet", "test.parquet")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,48 @@ def _predictions(folder: Path) -> tuple[Predictions, Predictions]:
     return Predictions(read_frame(folder / "oof.parquet")), Predictions(read_frame(folder / "test.parquet"))
 
 
+def read_run(folder: Path) -> Run:
+    """Read a finished run, wherever its folder lies; its hashes are not looked at.
+
+    Raises
+    ------
+    StoreError
+        It was written by another version, or a file cannot be read.
+    """
+    facts = read_json(folder / "run.json")
+    if not isinstance(facts, dict) or facts.pop("format", None) != _FORMAT:
+        raise StoreError(f"{folder} was written by another version of kagglekit.", hint="Upgrade kagglekit.")
+    oof, test = _predictions(folder)
+    try:
+        return Run(**{**facts, "scores": tuple(facts["scores"])}, oof=oof, test=test)
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{folder / 'run.json'} does not say what a run says ({error}).") from error
+
+
+def _check_seal(folder: Path) -> None:
+    """Refuse a finished run whose files are not those that its marker was written for."""
+    written = read_json(folder / _MARKER)
+    if not isinstance(written, dict) or set(written) != set(_SEALED):
+        raise StoreError(f"{folder / _MARKER} is not the marker of a finished run.")
+    for name, digest in written.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise StoreError(f"{folder / name} is not as it was written.", hint="Restore it, or move the run away.")
+
+
+def _fold_facts(folder: Path, *, proven: bool = False) -> dict[str, Any]:
+    """What a fold's JSON says besides the hashes of its files, which are checked; `proven` refuses one without."""
+    facts: dict[str, Any] = read_json(folder / "fold.json")
+    written = facts.pop("sha256", None)  # absent in folds from before it was kept
+    if written is None and not proven:
+        return facts
+    if not isinstance(written, dict) or set(written) != set(_FOLD_FILES):
+        raise StoreError(f"{folder / 'fold.json'} has no hashes of the fold's files.", hint="Train the fold again.")
+    for name, digest in written.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise StoreError(f"{folder / name} is not as it was written.", hint=f"Remove {folder}: it is made again.")
+    return facts
+
+
 class Draft:
     """A run that is being made: its finished folds, and the step that seals it."""
 
@@ -98,7 +142,7 @@ class Draft:
         folder = self.folder / name
         if not folder.is_dir():
             return None
-        facts = read_json(folder / "fold.json")
+        facts = _fold_facts(folder)
         oof, test = _predictions(folder)
         return FoldResult(name=name, **facts, oof=oof, test=test)
 
@@ -108,7 +152,36 @@ class Draft:
             write_frame(folder / "oof.parquet", result.oof.frame)
             write_frame(folder / "test.parquet", result.test.frame)
             facts = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
-            write_json(folder / "fold.json", facts)
+            write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in _FOLD_FILES}})
+
+    def take_fold(self, source: Path) -> bool:
+        """Copy a finished fold that was made elsewhere, unless it is here; says whether it was copied.
+
+        Raises
+        ------
+        StoreError
+            Its files are not as they were written.
+        """
+        if (self.folder / source.name).is_dir():
+            return False
+        _fold_facts(source, proven=True)
+        with atomic_folder(self.folder / source.name) as folder:
+            for name in (*_FOLD_FILES, "fold.json"):
+                shutil.copyfile(source / name, folder / name)
+        return True
+
+    def take_seal(self, source: Path) -> None:
+        """Copy the files of a finished run that was made elsewhere and, last, its marker.
+
+        Raises
+        ------
+        StoreError
+            A file is not as it was written, or is missing.
+        """
+        _check_seal(source)
+        for name in (*_SEALED, _MARKER):
+            with atomic(self.folder / name) as file:
+                file.write((source / name).read_bytes())
 
     def finish(self, run: Run) -> None:
         """Write the run's files and, last, the marker that makes it complete."""
@@ -170,15 +243,45 @@ class Store:
         folder = self.folder / run_id
         if not self.has(run_id):
             raise UsageError(f"There is no finished run '{run_id}' in {self.folder}.", hint=nearest(run_id, self.ids()))
-        for name, digest in read_json(folder / _MARKER).items():
-            if not (folder / name).is_file() or sha256(folder / name) != digest:
-                raise StoreError(f"{folder / name} is not as it was written.", hint="Restore it, or move the run away.")
-        facts = read_json(folder / "run.json")
-        if facts.pop("format") != _FORMAT:
-            raise StoreError(f"{folder} was written by another version of kagglekit.", hint="Upgrade kagglekit.")
-        facts["scores"] = tuple(facts["scores"])
-        oof, test = _predictions(folder)
-        return Run(**facts, oof=oof, test=test)
+        _check_seal(folder)
+        return read_run(folder)
+
+    def take(self, source: Path, settings: dict[str, Any]) -> list[str]:
+        """Take over what was finished elsewhere of the run that a folder is named after.
+
+        Parameters
+        ----------
+        source : Path
+            A run's folder with this class's file names, finished or not.
+        settings : dict
+            What the run must have been begun with.
+
+        Returns
+        -------
+        list of str
+            What is new here: names of folds, and "run" when the finished run itself came.
+
+        Raises
+        ------
+        StoreError
+            It was begun with other settings, or a file is not as it was written; nothing of that fold or run is kept.
+        """
+        if self.has(source.name):
+            return []
+        path = source / "settings.json"
+        if not path.is_file() or read_json(path) != settings:
+            raise StoreError(f"{source} was begun with other settings, data or folds than are here.")
+        with self.draft(source.name, settings) as draft:
+            folds = sorted(p for p in source.iterdir() if (p / "fold.json").is_file())
+            taken = [fold.name for fold in folds if draft.take_fold(fold)]
+            if (source / _MARKER).is_file():
+                draft.take_seal(source)
+                taken.append("run")
+        return taken
+
+    def folds(self, run_id: str) -> list[str]:
+        """Names of the finished folds of a run, whether it is complete or not."""
+        return sorted(p.parent.name for p in (self.folder / run_id).glob("*/fold.json"))
 
     def ids(self) -> list[str]:
         """Ids of all finished runs, sorted, so that nothing depends on how a folder lists its files."""

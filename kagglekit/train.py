@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,26 +25,28 @@ from kagglekit.cleaning import corrected
 from kagglekit.config import Experiment
 from kagglekit.contracts import Competition, Predictions, Run, Split
 from kagglekit.dataset import Prepared
-from kagglekit.errors import ConfigError, DataError, PredictionsError, nearest, preview
+from kagglekit.errors import ConfigError, DataError, PredictionsError, StoreError, nearest, preview
 from kagglekit.folds import carve
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
-from kagglekit.parallel import pmap
+from kagglekit.parallel import on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
 from kagglekit.scoring import fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
-__all__ = ["first_fit", "fold_names", "run_id", "train"]
+__all__ = ["first_fit", "fold_names", "run_id", "run_settings", "train", "train_within"]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
 # How bags draw, stored with the run. 63.2 % without replacement, which leaves out as many rows, was worse on held-out
 # rows in 16 of 18 pairs of a model and a small table: a leaf's size, for one, is chosen for full numbers of rows.
 _DRAW: Mapping[str, Any] = {"bootstrap": True, "max_samples": 1.0}
-_NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "random_state")  # where and how fast, or said elsewhere
+# Where and how fast, or said elsewhere.
+_NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "precision", "random_state")
 OnFold = Callable[[FoldResult], None]
+MayFit = Callable[[str], bool]
 
 
 def run_id(prepared: Prepared, experiment: Experiment) -> str:
@@ -63,6 +65,11 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     defaults = {name: _plain(p.default) for name, p in offered.items() if name not in _NOT_SETTINGS}
     drawing = {"bagging": dict(_DRAW)} if experiment.bags else {}
     return {**experiment.settings, **drawing, "params": {**defaults, **experiment.params}}
+
+
+def run_settings(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
+    """What the store keeps as the run's settings: all that decides the result, data and folds by their fingerprints."""
+    return {**_resolved(prepared, experiment), "data": prepared.data, "folds": prepared.folds.fingerprint}
 
 
 def _plain(value: Any) -> Any:
@@ -109,15 +116,57 @@ def train(
     ConfigError, DataError
         The experiment names columns that are not there, or asks for out-of-bag predictions that cannot be had.
     """
-    identity = run_id(prepared, experiment)
+    run = _train(_Job(prepared, experiment, progress or Silent()), store, on_fold, n_jobs, (), lambda name: True)
+    if run is None:
+        raise StoreError(f"Not every fold of '{experiment.name}' was trained.", hint="Run the same command again.")
+    return run
+
+
+def train_within(
+    prepared: Prepared,
+    experiment: Experiment,
+    store: Store,
+    may_fit: MayFit,
+    *,
+    progress: Progress | None = None,
+    on_fold: OnFold | None = None,
+    devices: Sequence[str] = (),
+) -> Run | None:
+    """Train those folds of one experiment that there is time for; finished ones are kept, and gone on from later.
+
+    Parameters
+    ----------
+    prepared, experiment, store, progress, on_fold
+        See `train`.
+    may_fit : callable
+        Asked with a fold's name just before it would be fitted.
+    devices : sequence of str
+        GPUs as CUDA_VISIBLE_DEVICES names them; with more than one, each fits a fold of its own.
+
+    Returns
+    -------
+    Run or None
+        None when folds are left.
+    """
+    return _train(_Job(prepared, experiment, progress or Silent()), store, on_fold, 1, devices, may_fit)
+
+
+def _train(
+    job: _Job, store: Store, on_fold: OnFold | None, n_jobs: int, devices: Sequence[str], may_fit: MayFit
+) -> Run | None:
+    identity = run_id(job.prepared, job.experiment)
     if store.has(identity):
         return store.load(identity)
-    job = _Job(prepared, experiment, progress or Silent())
     job.check()
-    settings = {**_resolved(prepared, experiment), "data": prepared.data, "folds": prepared.folds.fingerprint}
-    with store.draft(identity, settings) as draft:
-        results = _oob(job, draft, on_fold) if experiment.validation == "oob" else _folds(job, draft, on_fold, n_jobs)
-        run = _run(prepared, experiment, identity, results)
+    with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
+        if job.experiment.validation == "oob":
+            is_possible = draft.fold("oob") is not None or may_fit("oob")
+            results = _oob(job, draft, on_fold) if is_possible else []
+        else:
+            results = _folds(job, draft, on_fold, n_jobs, devices, may_fit)
+        if len(results) < len(fold_names(job.prepared, job.experiment)):
+            return None
+        run = _run(job.prepared, job.experiment, identity, results)
         draft.finish(run)
     return run
 
@@ -245,7 +294,10 @@ class _Job:
         return metric.score(self.prepared.y.loc[oof.ids], oof.frame, self.competition.classes)
 
 
-def _folds(job: _Job, draft: Draft, on_fold: OnFold | None, n_jobs: int) -> list[FoldResult]:
+def _folds(
+    job: _Job, draft: Draft, on_fold: OnFold | None, n_jobs: int, devices: Sequence[str], may_fit: MayFit
+) -> list[FoldResult]:
+    """The folds that are finished, in their order: found in the store, or fitted now."""
     done: dict[str, FoldResult] = {}
     missing: list[Split] = []
     for split in job.prepared.folds.splits():
@@ -254,16 +306,22 @@ def _folds(job: _Job, draft: Draft, on_fold: OnFold | None, n_jobs: int) -> list
         else:
             done[split.name] = found
             _tell(on_fold, found)
-    if n_jobs == 1:
-        for split in missing:
-            done[split.name] = _fit_fold(job, draft, split)
-            _tell(on_fold, done[split.name])
+    for result in _fits(job, draft, missing, n_jobs, devices, may_fit):
+        done[result.name] = result
+        _tell(on_fold, result)
+    return [done[split.name] for split in job.prepared.folds.splits() if split.name in done]
+
+
+def _fits(
+    job: _Job, draft: Draft, missing: Sequence[Split], n_jobs: int, devices: Sequence[str], may_fit: MayFit
+) -> Iterator[FoldResult]:
+    quiet = _Job(job.prepared, job.experiment, Silent())  # bars cannot be drawn from another process
+    if len(devices) > 1 and len(missing) > 1:
+        yield from on_devices(partial(_fit_fold, quiet, draft), missing, devices, may_start=lambda s: may_fit(s.name))
+    elif n_jobs > 1:
+        yield from pmap(partial(_fit_fold, quiet, draft), missing, n_jobs=n_jobs)
     else:
-        quiet = _Job(job.prepared, job.experiment, Silent())  # bars cannot be drawn from another process
-        for result in pmap(partial(_fit_fold, quiet, draft), missing, n_jobs=n_jobs):
-            done[result.name] = result
-            _tell(on_fold, result)
-    return [done[split.name] for split in job.prepared.folds.splits()]
+        yield from (_fit_fold(job, draft, split) for split in missing if may_fit(split.name))
 
 
 def _tell(on_fold: OnFold | None, result: FoldResult) -> None:

@@ -48,6 +48,16 @@ class Workspace:
         """Where the notebook of a kernel is built."""
         return self.root / "build" / "kernels" / slug
 
+    @property
+    def kernel_data(self) -> Path:
+        """Where the datasets that notebooks read are made ready."""
+        return self.root / "build" / "datasets"
+
+    @property
+    def rehearsals(self) -> Path:
+        """Where rehearsed notebooks leave their output, a folder each."""
+        return self.root / "build" / "rehearsals"
+
     def ledger(self, comp: str) -> Path:
         """Kaggle's ledger belongs in git; the arena's is as local as the arena itself."""
         return self.submissions(comp) / ("ledger.jsonl" if self.site == "kaggle" else "practice.jsonl")

@@ -11,10 +11,11 @@ from pathlib import Path
 from kagglekit.arena.database import Database
 from kagglekit.arena.grader import grade_file
 from kagglekit.arena.hosted import open_hosted
+from kagglekit.arena.running.queue import RunQueue
 from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import CompetitionNotFound, DiskError, KagglekitError, SubmissionError
 
-__all__ = ["Grading"]
+__all__ = ["Grading", "grade_submission"]
 
 
 class Grading:
@@ -22,35 +23,23 @@ class Grading:
 
     def __init__(self, home: Path, database: Database) -> None:
         self._home, self._database = home, database
+        self._runs = RunQueue(home / "arena.db")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arena-grader")
 
     def start(self, ref: int) -> None:
         """Grade this submission as soon as those before it are done."""
-        future = self._thread.submit(self._grade, ref)
+        future = self._thread.submit(grade_submission, self._home, self._database, ref)
         future.add_done_callback(partial(self._note_failure, ref))
 
     def start_pending(self) -> None:
         """Take up what a crash left behind. Two processes may grade the same one: both find the same score."""
         for record in self._database.pending():
-            self.start(record.ref)
+            if not self._runs.awaits(record.ref):  # that one's file is still to be made, by a notebook
+                self.start(record.ref)
 
     def stop(self) -> None:
         """Finish the submission in hand; those after it stay pending until the arena serves again."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def _grade(self, ref: int) -> None:
-        record = self._database.submission(ref)
-        if record is None:
-            return
-        try:
-            hosted = open_hosted(self._home, record.slug)
-            if hosted.fingerprint != record.fingerprint:
-                raise SubmissionError("The competition was replaced before this submission was graded.")
-            grades = grade_file(hosted, upload_path(self._home, record.upload))
-        except (SubmissionError, CompetitionNotFound) as error:
-            self._database.set_error(ref, str(error))
-            return
-        self._database.set_scores(ref, grades.public, None if math.isnan(grades.private) else grades.private)
 
     def _note_failure(self, ref: int, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
@@ -60,3 +49,19 @@ class Grading:
         reason = error.message if isinstance(error, KagglekitError) else type(error).__name__
         with suppress(DiskError):
             self._database.set_error(ref, f"The submission could not be scored ({reason}).")
+
+
+def grade_submission(home: Path, database: Database, ref: int) -> None:
+    """Grade one submission, whose file is there, and store its scores or what is wrong with it."""
+    record = database.submission(ref)
+    if record is None:
+        return
+    try:
+        hosted = open_hosted(home, record.slug)
+        if hosted.fingerprint != record.fingerprint:
+            raise SubmissionError("The competition was replaced before this submission was graded.")
+        grades = grade_file(hosted, upload_path(home, record.upload))
+    except (SubmissionError, CompetitionNotFound) as error:
+        database.set_error(ref, str(error))
+        return
+    database.set_scores(ref, grades.public, None if math.isnan(grades.private) else grades.private)

@@ -21,6 +21,7 @@ __all__ = ["Baseline", "Hosted", "HostedFile", "competition_folder", "hosted", "
 
 FACTS = "competition.json"
 FILES = "files"
+HIDDEN = "hidden"
 SOLUTION = "solution.csv"
 ANSWERS = "answers"
 BEST = "best.csv"
@@ -90,6 +91,8 @@ class Hosted:
         `rivals.rivals_of`, and always called simulated.
     best : Baseline, optional
         What somebody who knew how the data were made would score; known for worlds that code made. Not a team.
+    hidden : tuple of HostedFile
+        Of a code competition: what a submitted notebook finds in place of `files` when it is run to be scored.
     """
 
     folder: Path
@@ -107,6 +110,12 @@ class Hosted:
     notes: tuple[str, ...]
     rivals: tuple[Baseline, ...] = ()
     best: Baseline | None = None
+    hidden: tuple[HostedFile, ...] = ()
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it takes notebooks only, which are run again on a hidden test set."""
+        return bool(self.hidden)
 
     @property
     def slug(self) -> str:
@@ -120,6 +129,10 @@ class Hosted:
     def files_folder(self) -> Path:
         return self.folder / FILES
 
+    @property
+    def hidden_folder(self) -> Path:
+        return self.folder / HIDDEN
+
     def file(self, name: str) -> Path | None:
         """The path of a listed file; None for every other name, however it is spelled."""
         return self.files_folder / name if name in self._names else None
@@ -129,7 +142,9 @@ class Hosted:
         return frozenset(f.name for f in self.files)
 
     def sample_frame(self) -> pd.DataFrame:
-        return read_table(self.files_folder / self.sample, id_column=self.competition.id)
+        """The sample submission that scored files are held to: that of the hidden test set, where there is one."""
+        folder = self.hidden_folder if self.is_code else self.files_folder
+        return read_table(folder / self.sample, id_column=self.competition.id)
 
     def solution_frame(self) -> pd.DataFrame:
         """Columns id, target and Usage."""
@@ -206,6 +221,7 @@ def to_json(made: Hosted) -> dict[str, Any]:
         "synthetic": made.synthetic,
         "sample": made.sample,
         "files": [{"name": f.name, "bytes": f.bytes} for f in made.files],
+        "hidden": [{"name": f.name, "bytes": f.bytes} for f in made.hidden],
         "baselines": [_scores(b) for b in made.baselines],
         "rivals": [_scores(b) for b in made.rivals],
         "best": None if made.best is None else _scores(made.best),
@@ -232,7 +248,8 @@ def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
         competition=facts,
         files=tuple(HostedFile(f["name"], f["bytes"]) for f in stored["files"]),
         baselines=tuple(_baseline(b) for b in stored["baselines"]),
-        # Competitions that were hosted before there were simulated teams have no such key.
+        hidden=tuple(HostedFile(f["name"], f["bytes"]) for f in stored.get("hidden", ())),
+        # Competitions that were hosted before there were simulated teams have no such key, nor `hidden`.
         rivals=tuple(_baseline(b) for b in stored.get("rivals", ())),
         best=_baseline(stored["best"]) if stored.get("best") else None,
         notes=tuple(stored["notes"]),

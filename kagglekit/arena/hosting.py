@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +16,7 @@ from kagglekit.arena.hosted import (
     ANSWERS,
     FACTS,
     FILES,
+    HIDDEN,
     SOLUTION,
     USAGE,
     Hosted,
@@ -34,7 +32,7 @@ from kagglekit.arena.hosted import (
 from kagglekit.arena.leaks import check_copies
 from kagglekit.contracts import Competition, Form, Label, Task
 from kagglekit.errors import CompetitionNotFound, DataError, SubmissionError, UsageError, preview
-from kagglekit.files import atomic_folder, sha256, write_json
+from kagglekit.files import atomic_folder, link_or_copy, sha256, write_json
 from kagglekit.forms import check_columns
 from kagglekit.progress import Progress, Silent
 
@@ -45,7 +43,6 @@ DAILY_LIMIT = 5
 
 _PUBLIC_SHARE = 0.3
 _USAGES = ("Public", "Private", "Ignored")
-_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
 def create(
@@ -66,6 +63,7 @@ def create(
     deadline: datetime | None = None,
     answers: Mapping[str, pd.DataFrame] | None = None,
     best: pd.DataFrame | None = None,
+    shown: Path | None = None,
     teams: int = 0,
     allow_copies: bool = False,
     replace: bool = False,
@@ -101,6 +99,9 @@ def create(
         Further baselines: by team, what it submits.
     best : DataFrame, optional
         The best possible submission, where it is known how the data were made. Its score is told; it is no team.
+    shown : Path, optional
+        Makes it a code competition, which takes notebooks only: this folder is what a competitor downloads, with fewer
+        test rows, and `folder` is what a submitted notebook finds in its place when it is run again to be scored.
     teams : int
         Simulated teams on the leaderboard.
     allow_copies : bool
@@ -134,8 +135,14 @@ def create(
     _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)
     given_answers = dict(answers or {}) | ({BEST_POSSIBLE: best} if best is not None else {})
+    downloads = shown or folder
+    offered = _file_names(downloads)
+    if shown is not None:
+        notes += _check_shown(shown, offered, sample_name, sample, competition)
+        _check_no_answers(folder, offered, sample_name, solution, competition, among=shown)
     notes += check_copies(folder, names, competition, refuse=not allow_copies, near=not synthetic)
     field = Field.of(folder, names, competition, sample, solution, given_answers, teams)
+    files = {n: folder / n for n in names} | {f"{FILES}/{n}": shown / n for n in offered if shown}
     made = Hosted(
         folder=target_folder,
         competition=competition,
@@ -144,9 +151,10 @@ def create(
         daily_limit=_checked_limit(daily_limit),
         synthetic=synthetic,
         sample=sample_name,
-        files=tuple(HostedFile(n, (folder / n).stat().st_size) for n in names),
+        files=_listed(downloads, offered),
+        hidden=() if shown is None else _listed(folder, names),
         baselines=field.baselines,
-        fingerprint=_fingerprint(folder, names, solution, competition),
+        fingerprint=_fingerprint(files, solution, competition),
         created=stamp(now_utc()),
         deadline=stamp(deadline.astimezone(now_utc().tzinfo)) if deadline else None,
         notes=(*guesses, *notes),
@@ -155,7 +163,11 @@ def create(
     )
     for note in made.notes:
         progress.say(note)
-    return _stored(made, folder, solution, field.answers, replace)
+    return _stored(made, downloads, folder, solution, field.answers, replace)
+
+
+def _listed(folder: Path, names: Sequence[str]) -> tuple[HostedFile, ...]:
+    return tuple(HostedFile(n, (folder / n).stat().st_size) for n in names)
 
 
 def _place_for(home: Path, name: str) -> Path:
@@ -258,13 +270,37 @@ def _check_form(competition: Competition, sample: pd.DataFrame, sample_name: str
         )
 
 
+def _check_shown(
+    shown: Path, names: Sequence[str], sample_name: str, whole: pd.DataFrame, competition: Competition
+) -> list[str]:
+    """Refuse a code competition whose notebooks could not be written for the files that are shown."""
+    if (shown / SOLUTION).exists():
+        raise DataError(f"{shown} holds a {SOLUTION}.", hint="It belongs with the hidden test set, and only there.")
+    if sample_name not in names:
+        raise DataError(f"{shown} needs {sample_name} too, with the test ids that are shown.")
+    sample = read_table(shown / sample_name, id_column=competition.id)
+    if list(sample.columns) != list(whole.columns):
+        raise DataError(
+            f"{sample_name} must have the same columns in both folders, got {list(sample.columns)} for those shown and "
+            f"{list(whole.columns)} for the hidden ones."
+        )
+    return [f"A code competition: {len(sample)} test rows are shown, {len(whole)} are hidden."]
+
+
 def _check_no_answers(
-    folder: Path, names: Sequence[str], sample_name: str, solution: pd.DataFrame, competition: Competition
+    folder: Path,
+    names: Sequence[str],
+    sample_name: str,
+    solution: pd.DataFrame,
+    competition: Competition,
+    *,
+    among: Path | None = None,
 ) -> None:
+    """Look for the solution of `folder` in these files, which lie in `among` or else in it too."""
     secret = sha256(folder / SOLUTION)
     size = (folder / SOLUTION).stat().st_size
     for name in names:
-        path = folder / name
+        path = (among or folder) / name
         if path.stat().st_size == size and sha256(path) == secret:
             raise DataError(f"{name} is a copy of {SOLUTION}; competitors could download the answers.")
         if name.endswith(".csv") and _tells(path, solution, competition, may_guess=name == sample_name):
@@ -299,16 +335,21 @@ def _equal(a: pd.Series, b: pd.Series) -> bool:
     return bool((a.astype(str) == b.astype(str)).all())
 
 
-def _fingerprint(folder: Path, names: Sequence[str], solution: pd.DataFrame, competition: Competition) -> str:
+def _fingerprint(files: Mapping[str, Path], solution: pd.DataFrame, competition: Competition) -> str:
     digest = hashlib.sha256(f"{competition!r}\n".encode())
     digest.update(solution.to_csv(index=False).encode())
-    for name in names:
-        digest.update(f"{name}\0{sha256(folder / name)}\n".encode())
+    for name, path in files.items():
+        digest.update(f"{name}\0{sha256(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _stored(
-    made: Hosted, source: Path, solution: pd.DataFrame, answers: Mapping[str, pd.DataFrame], replace: bool
+    made: Hosted,
+    downloads: Path,
+    source: Path,
+    solution: pd.DataFrame,
+    answers: Mapping[str, pd.DataFrame],
+    replace: bool,
 ) -> Hosted:
     if (made.folder / FACTS).exists():
         known = open_hosted(made.folder.parent.parent, made.slug)
@@ -321,7 +362,9 @@ def _stored(
             )
     with atomic_folder(made.folder) as folder:
         for file in made.files:
-            _link(source / file.name, folder / FILES / file.name)
+            link_or_copy(downloads / file.name, folder / FILES / file.name)
+        for file in made.hidden:
+            link_or_copy(source / file.name, folder / HIDDEN / file.name)
         for name, table in {SOLUTION: solution, **{f"{ANSWERS}/{n}": t for n, t in answers.items()}}.items():
             _write_secret(folder / name, table)
         write_json(folder / FACTS, to_json(made))
@@ -336,13 +379,3 @@ def _write_secret(path: Path, table: pd.DataFrame) -> None:
 
 def _content(made: Hosted) -> dict[str, object]:
     return {k: v for k, v in to_json(made).items() if k != "created"}
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        shutil.copy2(source, target)

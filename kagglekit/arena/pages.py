@@ -241,6 +241,7 @@ def _facts(one: Hosted) -> list[tuple[str, str]]:
         ("Metric", f"{metric.title}, {'higher' if metric.greater_is_better else 'lower'} is better"),
         *([("Best possible, public", score_text(one.best.public))] if one.best else []),
         ("Id, target", f"{competition.id}, {competition.target}"),
+        ("Takes", "notebooks, run again on hidden test rows" if one.is_code else "files"),
         ("Submissions a day", str(one.daily_limit)),
         ("Deadline", _date(one.deadline) if one.deadline else "none"),
         ("Files", f"{len(one.files):,}, {_size(sum(f.bytes for f in one.files))}"),

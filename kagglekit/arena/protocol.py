@@ -64,6 +64,7 @@ CALLS: Mapping[tuple[str, str], Call] = MappingProxyType(
         (_KERNELS, "DownloadKernelOutputZip"): kernels.download_kernel_output_zip,
         (_KERNELS, "GetKernelSessionLogsStream"): kernels.get_kernel_session_logs_stream,
         (_KERNELS, "GetAcceleratorQuotaStatistics"): kernels.get_accelerator_quota_statistics,
+        (_KERNELS, "CancelKernelSession"): kernels.cancel_kernel_session,
         (_KERNELS, "DeleteKernel"): kernels.delete_kernel,
     }
 )

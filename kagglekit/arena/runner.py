@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from kagglekit.arena.kernel_store import KernelRecord
+from kagglekit.sandbox import LogLine
 
-__all__ = ["LogLine", "Runner", "Session", "Storage", "follow", "output_files"]
+__all__ = ["LogLine", "Runner", "Session", "Status", "Storage", "follow", "output_files"]
 
 #: By the names of Kaggle's API; its client cannot read any other.
 Status = Literal["QUEUED", "RUNNING", "COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED"]
@@ -35,20 +36,17 @@ class Session:
     is_moving: bool = False
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """A piece of what a notebook wrote, and how many seconds after its start."""
-
-    stream: Literal["stdout", "stderr"]
-    seconds: float
-    text: str
-
-
 class Runner(Protocol):
     """Runs notebooks. Every call returns at once, and may come from any thread."""
 
     def start(self, kernel: KernelRecord) -> None:
         """Begin to run a version that was just pushed."""
+
+    def rerun(self, kernel: KernelRecord, submission: int, file_name: str) -> None:
+        """Begin to run a version on the hidden test set, and have that file of its output graded as a submission."""
+
+    def cancel(self, kernel: KernelRecord) -> None:
+        """End its run, if it has not ended; what it wrote stays."""
 
     def session(self, kernel: KernelRecord) -> Session:
         """Where its run stands."""
@@ -69,6 +67,12 @@ class Storage:
     message = "This arena keeps notebooks and does not run them."
 
     def start(self, kernel: KernelRecord) -> None:
+        pass
+
+    def rerun(self, kernel: KernelRecord, submission: int, file_name: str) -> None:
+        pass
+
+    def cancel(self, kernel: KernelRecord) -> None:
         pass
 
     def session(self, kernel: KernelRecord) -> Session:

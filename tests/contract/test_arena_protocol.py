@@ -74,6 +74,7 @@ CASES: dict[str, dict[str, Any]] = {
     "CreateDatasetVersion": {},
     "CreateDatasetVersionById": {},
     "DeleteDataset": DATA,
+    "CancelKernelSession": {"kernelSessionId": 1},
     "DeleteKernel": BOOK,
 }
 
@@ -95,6 +96,12 @@ class Done:
 
     def output(self, kernel: KernelRecord) -> Path:
         return self._folder
+
+    def rerun(self, kernel: KernelRecord, submission: int, file_name: str) -> None:
+        pass
+
+    def cancel(self, kernel: KernelRecord) -> None:
+        pass
 
     def discard(self, kernel: KernelRecord) -> None:
         pass

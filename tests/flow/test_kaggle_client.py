@@ -250,7 +250,7 @@ def test_the_users_own_credentials_never_reach_the_arena(
         ref = gateway.submit(SLUG, write_answers(tmp_path / "s.csv"), "canary test")
         gateway.wait_for_score(SLUG, ref, timeout=20)
         folder = write_kernel(tmp_path / "kernel", arena.username)
-        assert gateway.push_kernel(folder).endswith("/code/competitor/meadow-forest")
+        assert gateway.kernels.push(folder).url.endswith("/code/competitor/meadow-forest")
         sent = [value for path, headers in between.passed for value in headers.values()]
     assert sent and not any("canary" in value for value in sent)
     assert dict(os.environ) == before
@@ -268,7 +268,7 @@ def write_kernel(folder: Path, username: str) -> Path:
 
 def test_a_kernel_without_metadata_is_one_clear_line(gateway: Gateway, tmp_path: Path):
     with pytest.raises(GatewayError, match="Metadata file not found"):
-        gateway.push_kernel(tmp_path)
+        gateway.kernels.push(tmp_path)
 
 
 def test_every_address_of_the_client_is_turned_while_a_gateway_is_open_and_then_back(arena: Arena, monkeypatch):
@@ -372,7 +372,7 @@ def test_a_notebook_that_is_saved_without_its_data_is_an_error(tmp_path: Path, k
     folder = write_kernel(tmp_path / "kernel", "competitor")
     refused = pytest.raises(GatewayError, match=rf"without the {kind.lower()} medow.*accept the competition's rules")
     with canned(200, answer.encode()) as url, Gateway(Site("arena", url), "token") as gateway, refused:
-        gateway.push_kernel(folder)
+        gateway.kernels.push(folder)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ class FakeRunner:
     def output(self, kernel: KernelRecord) -> Path | None:
         return self.folder
 
+    def rerun(self, kernel: KernelRecord, submission: int, file_name: str) -> None:
+        pass
+
+    def cancel(self, kernel: KernelRecord) -> None:
+        pass
+
     def discard(self, kernel: KernelRecord) -> None:
         self.discarded.append(kernel.version)
 

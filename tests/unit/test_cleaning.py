@@ -11,6 +11,7 @@ import pytest
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
 from hypothesis import given
 from hypothesis import strategies as st
+from notebooks import assignment
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from kagglekit.blame import blame
@@ -19,7 +20,8 @@ from kagglekit.cleaning import corrected, corrections_words, read_corrections, w
 from kagglekit.compare import compare
 from kagglekit.config import load_pipeline
 from kagglekit.errors import ConfigError, DataError
-from kagglekit.kernels import build
+from kagglekit.kernels.notebook import script
+from kagglekit.kernels.parcels import own_files
 from kagglekit.ledger import Ledger
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
@@ -253,7 +255,6 @@ def test_a_cleaned_run_is_made_again_from_its_record(tmp_path):
 
 def test_the_file_travels_with_a_notebook(tmp_path):
     _, pipeline, _ = start(tmp_path)
-    text = build("flowers", pipeline, ["clean"], tmp_path / "kernel", owner="ann").read_text()
-    assert "flower,colour\\n" in text
-    assert "f000,red\\n" in text
+    assert [path.name for path in own_files(pipeline)] == ["cleaning.csv"]
+    text = script(assignment("flowers", pipeline, ["clean"], tmp_path))
     assert "`cleaning`: 1 label changed, 1 row left out" in text

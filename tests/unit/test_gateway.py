@@ -71,7 +71,7 @@ def _note_call(proxy: socket.socket, called: threading.Event) -> None:
 
 def page(**said: object) -> CompetitionPage:
     silent = dict.fromkeys(("ref", "url", "title", "description", "evaluation_metric", "deadline"))
-    numbers = {"max_daily_submissions": 0, "team_count": 0, "user_rank": 0}
+    numbers = {"max_daily_submissions": 0, "team_count": 0, "user_rank": 0, "is_kernels_submissions_only": False}
     return CompetitionPage.of(SimpleNamespace(**silent | numbers | said))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import kagglekit
 from kagglekit.errors import CorruptImages, DataError, MissingExtra
-from kagglekit.parallel import n_cores, pmap
+from kagglekit.parallel import n_cores, on_devices, pmap
 
 ERRORS = {
     "with a hint": lambda: DataError("bad", hint="mend it"),
@@ -115,3 +115,18 @@ def wait_for(condition, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def test_each_device_has_a_process_that_sees_it_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    asked: list[str] = []
+    items = ["CUDA_VISIBLE_DEVICES"] * 5
+    seen = list(on_devices(os.getenv, items, ["0", "1"], may_start=lambda item: not asked.append(item)))
+    assert set(seen) == {"0", "1"} and len(seen) == len(asked) == 5
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+    assert list(on_devices(os.getenv, items, ["0"], may_start=lambda item: False)) == []
+
+
+def test_what_fails_on_a_device_is_raised_here():
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(on_devices(int, ["1", "x"], ["0"]))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from vision_pictures import pictures
 
 from kagglekit.models.vision.cache import DecodedImages
-from kagglekit.models.vision.runtime import import_torch, quiet, repeatable
-from kagglekit.models.vision.training import Batches, Recipe, _groups, fine_tune
+from kagglekit.models.vision.runtime import import_torch, pick_precision, quiet, repeatable
+from kagglekit.models.vision.training import Batches, Recipe, _groups, _learner, fine_tune
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 
@@ -112,3 +112,29 @@ def test_learning_rates_rise_from_the_first_layers_to_the_head(tmp_path: Path) -
 def test_idle_threads_sleep_only_if_nobody_said_otherwise() -> None:
     assert "GOMP_SPINCOUNT" not in os.environ
     assert import_torch() is torch
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capability", "precision"),
+    [
+        ("auto", (7, 5), "fp16"),  # T4
+        ("auto", (8, 0), "bf16"),  # A100
+        ("auto", (8, 9), "bf16"),  # L4
+        ("auto", (9, 0), "bf16"),  # H100
+        ("auto", None, "fp32"),
+        ("bf16", None, "fp32"),
+        ("bf16", (7, 5), "bf16"),
+        ("fp32", (9, 0), "fp32"),
+    ],
+)
+def test_the_precision_is_what_the_gpu_computes_in(wanted, capability, precision) -> None:
+    assert pick_precision(wanted, capability) == precision
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", None), ("fp16", "fp16"), ("bf16", "bf16")])
+def test_mixed_precision_is_fastais_own(tmp_path: Path, precision, expected) -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
+    recipe = Recipe(1, 0, 0.1, 0.1, precision=precision)
+    learner = _learner(model, model[1], batches_of(tmp_path, 6, 3), recipe)
+    found = [c for c in learner.cbs if type(c).__name__ == "MixedPrecision"]
+    assert [str(c.amp_mode.value) for c in found] == ([expected] if expected else [])

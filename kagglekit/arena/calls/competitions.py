@@ -100,5 +100,6 @@ def _competition(desk: Desk, hosted: Hosted) -> dict[str, Any]:
         "maxDailySubmissions": hosted.daily_limit,
         "maxTeamSize": 1,
         "evaluationMetric": hosted.competition.metric,
+        "isKernelsSubmissionsOnly": hosted.is_code,
     }
     return found | ({"userRank": mine[0].rank} if mine else {})

@@ -16,6 +16,7 @@ from kagglekit.arena.runner import LogLine, follow, output_files
 from kagglekit.arena.sqlite import stamp
 
 __all__ = [
+    "cancel_kernel_session",
     "delete_kernel",
     "download_kernel_output",
     "download_kernel_output_zip",
@@ -37,6 +38,7 @@ _SATURDAY = 5
 _TEXTS = ("newTitle", "language", "kernelType", "dockerImage", "dockerImagePinningType", "machineShape")
 _FLAGS = ("isPrivate", "enableGpu", "enableTpu", "enableInternet")
 _LISTS = ("categoryIds", "datasetDataSources", "kernelDataSources", "competitionDataSources", "modelDataSources")
+_TIMEOUT = "sessionTimeoutSeconds"
 _TOLD = frozenset((*_TEXTS, *_FLAGS, *_LISTS)) - {"newTitle", "dockerImagePinningType"}
 
 
@@ -128,6 +130,15 @@ def download_kernel_output_zip(desk: Desk, fields: Fields) -> Answer:
     return _redirect(record, "")
 
 
+def cancel_kernel_session(desk: Desk, fields: Fields) -> Answer:
+    """A session has the number of its version."""
+    record = desk.kernels.numbered(fields.number("kernelSessionId"))
+    if record is None:
+        raise Refusal(404, "There is no such session.")
+    desk.runner.cancel(record)
+    return {}
+
+
 def get_kernel_session_logs_stream(desk: Desk, fields: Fields) -> Answer:
     return log_stream(desk, _own(desk, fields))
 
@@ -192,6 +203,7 @@ def _pushed(fields: Fields, unknown: dict[str, list[str]]) -> dict[str, Any]:
     found: dict[str, Any] = {name: fields.text(name) for name in _TEXTS if fields.has(name)}
     found |= {name: fields.flag(name) for name in _FLAGS if fields.has(name)}
     found |= {name: list(fields.texts(name)) for name in _LISTS if fields.has(name)}
+    found |= {_TIMEOUT: fields.number(_TIMEOUT)} if fields.has(_TIMEOUT) else {}
     for kind, names in unknown.items():
         field = f"{kind.lower()}DataSources"
         if field in found:

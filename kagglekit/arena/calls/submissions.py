@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from kagglekit.arena.database import LimitUsed, SubmissionRecord, Upload
@@ -27,6 +28,7 @@ _LARGEST = 1 << 30
 
 def start_submission_upload(desk: Desk, fields: Fields) -> Answer:
     hosted = _hosted(desk, fields)
+    _check_takes_files(hosted)
     name, size = fields.text("fileName") or "submission.csv", fields.number("contentLength")
     upload, address = announce(desk, hosted.slug, name, size, largest=_LARGEST)
     return {"token": upload.id, "createUrl": address}
@@ -34,6 +36,7 @@ def start_submission_upload(desk: Desk, fields: Fields) -> Answer:
 
 def create_submission(desk: Desk, fields: Fields) -> Answer:
     hosted = _hosted(desk, fields)
+    _check_takes_files(hosted)
     upload = uploaded(desk, fields.text("blobFileTokens"), hosted.slug)
     if upload is None:
         raise Refusal(400, "The submission's file has not been uploaded.")
@@ -41,7 +44,10 @@ def create_submission(desk: Desk, fields: Fields) -> Answer:
 
 
 def create_code_submission(desk: Desk, fields: Fields) -> Answer:
-    """Submit a file that a notebook made: the notebook's run must be complete."""
+    """Submit a file that a notebook made: the notebook's run must be complete.
+
+    In a code competition the notebook is then run again, on the hidden test set, and what it makes there is graded.
+    """
     hosted, name = _hosted(desk, fields), fields.text("fileName") or "submission.csv"
     kernel = desk.kernels.find(fields.text("kernelSlug"), fields.number("kernelVersion") or None)
     if kernel is None or fields.text("kernelOwner") != desk.identity.username:
@@ -51,8 +57,15 @@ def create_code_submission(desk: Desk, fields: Fields) -> Answer:
         raise Refusal(400, f"Version {kernel.version} of the notebook is not complete. {session.message}".strip())
     if name not in output_files(folder):
         raise Refusal(400, f"Version {kernel.version} of the notebook made no file {name}.")
-    upload = adopt(desk, hosted.slug, folder / name)
-    return _submit(desk, hosted, upload, fields.text("submissionDescription"))
+    if not hosted.is_code:
+        upload = adopt(desk, hosted.slug, folder / name)
+        return _submit(desk, hosted, upload, fields.text("submissionDescription"))
+    if kernel.facts.get("enableInternet"):
+        raise Refusal(400, "Submission not allowed: the notebook's internet must be off in this competition.")
+    awaited = desk.database.start_upload(hosted.slug, Path(name).name, 0, desk.now())
+    record = _add(desk, hosted, awaited, fields.text("submissionDescription"))
+    desk.runner.rerun(kernel, record.ref, name)
+    return _accepted(hosted, record)
 
 
 def list_submissions(desk: Desk, fields: Fields) -> Answer:
@@ -81,9 +94,21 @@ def get_submission_limits(desk: Desk, fields: Fields) -> Answer:
     return {"numToday": used, "numTotal": total, "numAllowedNow": max(0, hosted.daily_limit - used)}
 
 
+def _check_takes_files(hosted: Hosted) -> None:
+    if hosted.is_code:
+        raise Refusal(400, "Submission not allowed: this competition only accepts submissions from notebooks.")
+
+
 def _submit(desk: Desk, hosted: Hosted, upload: Upload, description: str) -> Answer:
+    record = _add(desk, hosted, upload, description)
+    if record.status == "pending":
+        desk.grade(record.ref)
+    return _accepted(hosted, record)
+
+
+def _add(desk: Desk, hosted: Hosted, upload: Upload, description: str) -> SubmissionRecord:
     try:
-        record = desk.database.add_submission(
+        return desk.database.add_submission(
             upload,
             fingerprint=hosted.fingerprint,
             team=desk.identity.username,
@@ -93,8 +118,9 @@ def _submit(desk: Desk, hosted: Hosted, upload: Upload, description: str) -> Ans
         )
     except LimitUsed as error:
         raise Refusal(400, _limit_message(hosted.daily_limit, desk.now())) from error
-    if record.status == "pending":
-        desk.grade(record.ref)
+
+
+def _accepted(hosted: Hosted, record: SubmissionRecord) -> Answer:
     return {"message": f"Successfully submitted to {hosted.title} (arena)", "ref": record.ref}
 
 

@@ -16,7 +16,14 @@ from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.rows import target_values
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.inputs import image_paths
-from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
+from kagglekit.models.vision.runtime import (
+    PRECISIONS,
+    import_torch,
+    pick_device,
+    pick_precision,
+    quiet,
+    repeatable,
+)
 from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
@@ -71,7 +78,10 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     cache_dir : str, optional
         Where decoded images are kept for other folds and models; None decodes into memory, anew for each call.
     device : str, optional
-        A torch device; None takes the GPU when there is one. On a GPU training runs in mixed precision.
+        A torch device; None takes the GPU when there is one.
+    precision : {"auto", "fp16", "bf16", "fp32"}
+        Of training on a GPU: "auto" is bf16 on those that compute in it (Ampere and newer), else fp16 (a T4). A CPU
+        always takes fp32.
     random_state : int
         On one CPU, the same seed gives the same model.
     progress : kagglekit.progress.Progress, optional
@@ -114,6 +124,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         patience: int = 3,
         cache_dir: str | None = None,
         device: str | None = None,
+        precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto",
         random_state: int = 0,
         progress: Any = None,
     ) -> None:
@@ -135,6 +146,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.patience = patience
         self.cache_dir = cache_dir
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.progress = progress
 
@@ -217,6 +229,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.head_init not in ("logistic", "zero"):
             raise ConfigError(f"head_init must be 'logistic' or 'zero', got '{self.head_init}'.")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'.")
         if self.lr is not None and self.lr <= 0:
             raise ConfigError(f"lr must be above 0, got {self.lr}.")
         if self.early_stopping and eval_set is None:
@@ -237,7 +251,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
                 self.model_,
                 self.model_.get_classifier(),
                 batches,
-                self._recipe(),
+                self._recipe(device),
                 on_batch=lambda: self._count(task),
                 on_epoch=best or _never,
             )
@@ -257,7 +271,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             device=device,
         )
 
-    def _recipe(self) -> Recipe:
+    def _recipe(self, device: Any) -> Recipe:
+        capability = import_torch().cuda.get_device_capability(device) if device.type == "cuda" else None
         lr = _LR if self.lr is None else self.lr
         return Recipe(
             epochs=self.epochs,
@@ -266,6 +281,7 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             body_lr=lr,
             wd=self.weight_decay,
             label_smoothing=self.label_smoothing,
+            precision=pick_precision(self.precision, capability),
         )
 
     @contextmanager

@@ -13,7 +13,19 @@ import pandas as pd
 
 from kagglekit.errors import MissingExtra
 
-__all__ = ["contained_import", "import_timm", "import_torch", "pick_device", "quiet", "repeatable"]
+__all__ = [
+    "PRECISIONS",
+    "contained_import",
+    "import_timm",
+    "import_torch",
+    "pick_device",
+    "pick_precision",
+    "quiet",
+    "repeatable",
+]
+
+PRECISIONS = ("auto", "fp16", "bf16", "fp32")
+_AMPERE = 8  # the first generation whose tensor cores compute in bf16
 
 _SPIN = "GOMP_SPINCOUNT"
 _CHAINED = "mode.chained_assignment"
@@ -72,6 +84,26 @@ def pick_device(name: str | None) -> Any:
     """The named torch device, or the GPU when there is one, else the CPU."""
     torch = import_torch()
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def pick_precision(wanted: str, capability: tuple[int, int] | None) -> str:
+    """The precision to train in: "fp16", "bf16" or "fp32".
+
+    Parameters
+    ----------
+    wanted : {"auto", "fp16", "bf16", "fp32"}
+    capability : (major, minor), optional
+        Of the GPU, as `torch.cuda.get_device_capability` gives it; None for a CPU, which always takes fp32.
+
+    Notes
+    -----
+    torch says that a T4 (7.5) supports bf16, which it emulates, slower than fp32; so the generation decides.
+    """
+    if capability is None:
+        return "fp32"
+    if wanted != "auto":
+        return wanted
+    return "bf16" if capability[0] >= _AMPERE else "fp16"
 
 
 @contextmanager

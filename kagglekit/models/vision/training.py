@@ -44,6 +44,8 @@ class Recipe:
     train_bn : bool
         Whether batch normalisation uses and updates batch statistics. In a short training the running statistics lag
         behind the weights, and the model that predicts is not the one that was trained.
+    precision : {"fp32", "fp16", "bf16"}
+        The last two are fastai's mixed precision (`to_fp16`, `to_bf16`).
     """
 
     epochs: int
@@ -54,6 +56,7 @@ class Recipe:
     wd: float = 0.01
     label_smoothing: float = 0.1
     train_bn: bool = False
+    precision: str = "fp32"
 
 
 class Batches:
@@ -217,8 +220,8 @@ def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe) -> Any:
         from fastai.learner import TrainEvalCallback
 
     callbacks = [TrainEvalCallback(), GradientClip(1.0)]
-    if batches.device.type == "cuda":
-        callbacks.append(MixedPrecision("bf16" if torch.cuda.is_bf16_supported() else "fp16"))
+    if recipe.precision != "fp32":
+        callbacks.append(MixedPrecision(recipe.precision))
     groups = _groups(model, head)
     return Learner(
         _Loaders(batches, batches.device),
