@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from kagglekit.cleaning import Correction, read_corrections
 from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
+from kagglekit.spaces import Space, read_space
 
 __all__ = [
     "CheckMethod",
@@ -118,6 +119,10 @@ class _ExperimentTable(_Table):
     optional: bool = False
 
 
+Offer = Callable[[CompetitionTable], Mapping[str, Mapping[str, Any]]]
+"""facts -> tables of experiments by name."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One hypothesis and the settings that test it.
@@ -145,6 +150,8 @@ class Experiment:
         The file beside the pipeline file that they were read from; "" for none.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
+    offered : bool
+        It comes from a portfolio that is shipped with kagglekit, not from the pipeline file.
     """
 
     name: str
@@ -161,6 +168,7 @@ class Experiment:
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
+    offered: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -195,6 +203,7 @@ class Pipeline:
     experiments: Mapping[str, Experiment]
     ensembles: Mapping[str, EnsembleTable]
     path: Path
+    searches: Mapping[str, Space] = field(default_factory=dict)
 
     @property
     def form(self) -> Form:
@@ -229,6 +238,7 @@ def load_pipeline(
     check_params: CheckParams,
     check_method: CheckMethod | None = None,
     overrides: Sequence[str] = (),
+    offered: Offer | None = None,
 ) -> Pipeline:
     """Read and check a pipeline file.
 
@@ -242,6 +252,9 @@ def load_pipeline(
         have no settings.
     overrides : sequence of str
         `table.key=value` settings that win over the file, the value in TOML: `folds.n=3`.
+    offered : callable, optional
+        Experiments that come with kagglekit, by the facts of the competition. They lie below the file's own: a table of
+        the file with the same name wins.
 
     Raises
     ------
@@ -251,15 +264,19 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles"), f"{path}")
-    for key in ("experiments", "ensembles"):
+    _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles", "search"), f"{path}")
+    for key in ("experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise ConfigError(f"{path}: {key} must be tables such as [{key}.NAME], got {raw[key]!r}.")
     competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
     _check_metric(competition, path)
+    shipped = offered(competition) if offered else {}
+    tables = {**raw["experiments"], **{n: t for n, t in shipped.items() if n not in raw["experiments"]}}
     experiments = {
-        name: _experiment(name, raw["experiments"], competition, check_params, path)
-        for name in raw.get("experiments", {})
+        name: replace(
+            _experiment(name, tables, competition, check_params, path), offered=name not in raw["experiments"]
+        )
+        for name in tables
     }
     pipeline = Pipeline(
         competition=competition,
@@ -271,6 +288,10 @@ def load_pipeline(
             for name, table in raw.get("ensembles", {}).items()
         },
         path=path,
+        searches={
+            name: _search(name, table, experiments, competition, check_params, f"{path} [search.{name}]")
+            for name, table in raw["search"].items()
+        },
     )
     _check_ensembles(pipeline)
     return pipeline
@@ -416,6 +437,28 @@ def _inherit(name: str, tables: Mapping[str, Any], where: str, seen: tuple[str, 
         base = {key: value for key, value in base.items() if key in _ExperimentTable.model_fields}
     # The hypothesis and the decision to wait are each experiment's own.
     return {k: v for k, v in base.items() if k not in ("why", "optional", "based_on")} | own
+
+
+def _search(
+    name: str,
+    table: Any,
+    experiments: Mapping[str, Experiment],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    where: str,
+) -> Space:
+    if name not in experiments:
+        raise ConfigError(f"{where}: there is no experiment '{name}'.", hint=nearest(name, experiments))
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table of settings to search, got {table!r}.")
+
+    def check(setting: str, value: Any) -> Any:
+        try:
+            return check_params(experiments[name].model, {setting: value}, facts.task)[setting]
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
+
+    return read_space(table, check, where)
 
 
 def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:
