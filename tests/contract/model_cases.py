@@ -114,6 +114,7 @@ def mixed_target(X: pd.DataFrame, task: str) -> pd.Series:
 
 
 _SMALL = {"n_estimators": 40}
+_TINY_NET = {"epochs": 2, "batch_size": 45, "device": "cpu"}
 _RECIPES = Recipes(
     ordered={"grade": ["low", "mid", "high", "none"]},
     rare={"city": 3},
@@ -135,6 +136,14 @@ CASES: list[Case] = [
     *(Case("forest", t, _SMALL) for t in ("classification", "regression")),
     *(Case("extra-trees", t, _SMALL) for t in ("classification", "regression")),
     *(Case("lightgbm", t, _SMALL) for t in ("classification", "regression")),
+    *(Case("xgboost", t, {"n_estimators": 15}) for t in ("classification", "regression")),
+    *(Case("catboost", t, {"n_estimators": 15}) for t in ("classification", "regression")),
+    *(Case("knn", t) for t in ("classification", "regression")),
+    *(
+        Case(model, task, {**_TINY_NET, **own}, rtol=1e-4)
+        for model, own in (("fastai-tabular", {"layers": [8]}), ("tabm", {"k": 2, "d_block": 8, "n_bins": 4}))
+        for task in ("classification", "regression")
+    ),
     Case("sklearn.neighbors.KNeighborsClassifier", "classification"),
     Case("sklearn.svm.SVC", "classification"),
     Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}),
