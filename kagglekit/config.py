@@ -18,6 +18,7 @@ from kagglekit.cleaning import Correction, read_corrections
 from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
+from kagglekit.recipes import Recipes
 from kagglekit.spaces import Space, read_space
 
 __all__ = [
@@ -115,6 +116,7 @@ class _ExperimentTable(_Table):
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
     bags: int = Field(default=0, ge=0, le=1000)
+    features: str | None = None
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
 
@@ -144,6 +146,10 @@ class Experiment:
         Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
     bags : int
         Fits of the model on drawn rows, averaged (`kagglekit.models.bagging`); 0 is the model alone.
+    features : Recipes, optional
+        Columns that are made on the fit rows, in front of the model (`kagglekit.models.features`).
+    features_name : str
+        The table of the pipeline file that they stand in; "" for none.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
@@ -165,6 +171,8 @@ class Experiment:
     target_transform: str = "none"
     validation: str = "folds"
     bags: int = 0
+    features: Recipes | None = None
+    features_name: str = ""
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
@@ -183,12 +191,22 @@ class Experiment:
             "validation": self.validation,
         }
         # Absent where unset: runs that were stored before there were such keys keep their ids.
-        own = {"bags": self.bags, "cleaning": [list(correction) for correction in self.cleaning]}
+        own = {
+            "bags": self.bags,
+            "cleaning": [list(correction) for correction in self.cleaning],
+            "features": self.features.plain if self.features else {},
+        }
         return settings | {key: value for key, value in own.items() if value}
+
+    @property
+    def _named_settings(self) -> dict[str, Any]:
+        """Settings without the model's own; recipes are told by their name, so that a change of them is one change."""
+        named = {k: v for k, v in self.settings.items() if k != "params"}
+        return named | ({"features": self.features_name} if "features" in named and self.features_name else {})
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
         """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
-        flat = [{**{k: v for k, v in e.settings.items() if k != "params"}, **e.params} for e in (parent, self)]
+        flat = [{**e._named_settings, **e.params} for e in (parent, self)]
         keys = sorted(flat[0].keys() | flat[1].keys())
         return {k: (flat[0].get(k), flat[1].get(k)) for k in keys if flat[0].get(k) != flat[1].get(k)}
 
@@ -264,17 +282,20 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles", "search"), f"{path}")
-    for key in ("experiments", "ensembles", "search"):
+    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search")
+    _refuse_unknown(raw, known, f"{path}")
+    for key in ("features", "experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise ConfigError(f"{path}: {key} must be tables such as [{key}.NAME], got {raw[key]!r}.")
     competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
     _check_metric(competition, path)
     shipped = offered(competition) if offered else {}
     tables = {**raw["experiments"], **{n: t for n, t in shipped.items() if n not in raw["experiments"]}}
+    recipes = {name: _validate(Recipes, table, f"{path} [features.{name}]") for name, table in raw["features"].items()}
     experiments = {
         name: replace(
-            _experiment(name, tables, competition, check_params, path), offered=name not in raw["experiments"]
+            _experiment(name, tables, recipes, competition, check_params, path),
+            offered=name not in raw["experiments"],
         )
         for name in tables
     }
@@ -369,7 +390,12 @@ def _sentence(message: str) -> str:
 
 
 def _experiment(
-    name: str, tables: Mapping[str, Any], facts: CompetitionTable, check_params: CheckParams, path: Path
+    name: str,
+    tables: Mapping[str, Any],
+    recipes: Mapping[str, Recipes],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
 ) -> Experiment:
     where = f"{path} [experiments.{name}]"
     merged = _inherit(name, tables, where, seen=())
@@ -399,10 +425,20 @@ def _experiment(
         target_transform=table.target_transform,
         validation=table.validation,
         bags=table.bags,
+        features=_recipes(table.features, recipes, where),
+        features_name=table.features or "",
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         optional=table.optional,
     )
+
+
+def _recipes(name: str | None, recipes: Mapping[str, Recipes], where: str) -> Recipes | None:
+    if name is None:
+        return None
+    if name not in recipes:
+        raise ConfigError(f"{where}: there is no table [features.{name}].", hint=nearest(name, recipes))
+    return recipes[name]
 
 
 def _corrections(table: _ExperimentTable, facts: CompetitionTable, path: Path, where: str) -> tuple[Correction, ...]:
