@@ -47,6 +47,8 @@ class Boosting:
     cat_smooth : float, min_data_per_group : int
         How strongly rare levels are held back; LightGBM's own `min_data_per_group`, 100, suits large tables.
     objective : str, optional
+    extra_trees : bool
+        Try one threshold of each column, drawn at random, as extremely randomised trees do.
     monotone : dict of str to 1 or -1, optional
         Columns of numbers along which predictions may only rise (1) or only fall (-1); of many classes that of each.
     eval_metric : str, optional
@@ -93,6 +95,7 @@ class Boosting:
         lambda_l2: float = 1.0,
         cat_smooth: float = 10.0,
         min_data_per_group: PositiveInt = 20,
+        extra_trees: bool = False,
         monotone: dict[str, Literal[1, -1]] | None = None,
         eval_metric: str | None = None,
         early_stopping_rounds: PositiveInt = 100,
@@ -111,6 +114,7 @@ class Boosting:
         self.lambda_l2 = lambda_l2
         self.cat_smooth = cat_smooth
         self.min_data_per_group = min_data_per_group
+        self.extra_trees = extra_trees
         self.monotone = monotone
         self.eval_metric = eval_metric
         self.early_stopping_rounds = early_stopping_rounds
@@ -190,6 +194,7 @@ _PASSED = {
     "lambda_l2",
     "cat_smooth",
     "min_data_per_group",
+    "extra_trees",
 }
 
 
@@ -265,6 +270,7 @@ class LightGBMRegressor(Boosting, TabularRegressor):
         lambda_l2: float = 1.0,
         cat_smooth: float = 10.0,
         min_data_per_group: PositiveInt = 20,
+        extra_trees: bool = False,
         monotone: dict[str, Literal[1, -1]] | None = None,
         eval_metric: str | None = None,
         early_stopping_rounds: PositiveInt = 100,
@@ -285,6 +291,7 @@ class LightGBMRegressor(Boosting, TabularRegressor):
             lambda_l2=lambda_l2,
             cat_smooth=cat_smooth,
             min_data_per_group=min_data_per_group,
+            extra_trees=extra_trees,
             monotone=monotone,
             eval_metric=eval_metric,
             early_stopping_rounds=early_stopping_rounds,
