@@ -14,7 +14,30 @@ from kagglekit.metrics import get_metric
 from kagglekit.scoring import decided
 from kagglekit.stats import Verdict, paired_bootstrap, verdict
 
-__all__ = ["Row", "board", "change_words"]
+__all__ = ["Row", "Searched", "board", "change_words"]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the table says of the best trial of a search in place of the score that chose it.
+
+    Parameters
+    ----------
+    trials : int
+    score : float
+        On folds that chose nothing.
+    standard_error : float or None
+    verdict : str
+        Against the parent, on those folds.
+    words : str
+        In place of the trial's hypothesis.
+    """
+
+    trials: int
+    score: float
+    standard_error: float | None
+    verdict: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -27,13 +50,16 @@ class Row:
     score, standard_error : float
         Mean over folds, of rows that helped no decision.
     fit_score : float or None
-        For blends: the score of the rows that chose the weights, for comparison only.
+        For blends: the score of the rows that chose the weights; for the best of a search: the score that chose it.
+        For comparison only.
     seconds, peak_mb : float
     weights : mapping of str to float
     public, private : float or None
         From the ledger, where this run was submitted.
     tied : bool
         Not the best, and not significantly worse than the best: the difference lies inside the noise.
+    trials : int
+        Trials that this row stands for; 0 where it is no search.
     """
 
     name: str
@@ -52,6 +78,7 @@ class Row:
     public: float | None = None
     private: float | None = None
     tied: bool = False
+    trials: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -63,6 +90,7 @@ def board(
     pipeline: Pipeline,
     runs: Mapping[str, Run],
     submissions: Sequence[Submission] = (),
+    searches: Mapping[str, Searched] | None = None,
 ) -> list[Row]:
     """The table, best score first.
 
@@ -77,13 +105,16 @@ def board(
     runs : mapping of str to Run
         Finished runs by name; blends too.
     submissions : sequence of Submission
+    searches : mapping of str to Searched, optional
+        By name, for runs that are the best of a search.
 
     Notes
     -----
     The best was chosen by its score, so part of its lead is luck: a run that is tied with it may well be the better
     one, and one in twenty runs that are as good is yet called worse.
     """
-    rows = [_row(prepared, pipeline, run, runs, submissions) for run in runs.values()]
+    rows = [_row(prepared, pipeline, name, runs, submissions) for name in runs]
+    rows = [_searched(row, (searches or {}).get(row.name)) for row in rows]
     best_first = -1 if get_metric(prepared.competition.metric).greater_is_better else 1
     rows = sorted(rows, key=lambda row: (best_first * row.score, row.name))
     return rows[:1] + [replace(row, tied=_tied(prepared, row, runs[rows[0].name], runs)) for row in rows[1:]]
@@ -94,17 +125,32 @@ def _tied(prepared: Prepared, row: Row, best: Run, runs: Mapping[str, Run]) -> b
     return found != "worse"
 
 
+def _searched(row: Row, search: Searched | None) -> Row:
+    if search is None:
+        return row
+    return replace(
+        row,
+        score=search.score,
+        standard_error=search.standard_error,
+        fit_score=row.score,
+        verdict=search.verdict,
+        hypothesis=search.words,
+        trials=search.trials,
+    )
+
+
 def _row(
     prepared: Prepared,
     pipeline: Pipeline,
-    run: Run,
+    name: str,
     runs: Mapping[str, Run],
     submissions: Sequence[Submission],
 ) -> Row:
+    run = runs[name]
     scored = [s for s in submissions if s.run == run.id and s.status == "complete"]
     parent = runs.get(run.parent or "")
     return Row(
-        name=run.name,
+        name=name,
         run=run.id,
         kind=run.kind,
         score=run.score,

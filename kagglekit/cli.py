@@ -128,15 +128,45 @@ def prepare(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) 
 def train(
     comp: Comp,
     experiments: Annotated[list[str] | None, typer.Argument(help="Experiments; all planned ones if none.")] = None,
+    portfolio: Annotated[str | None, typer.Option(help="Settings known to do well instead: tabular.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="With --portfolio: the time to keep to.")] = None,
     on: On = None,
     set_: Set = None,
     jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
     """Stage 3: train experiments on every fold; what is done is not done again."""
+    if portfolio is not None and experiments:
+        raise typer.BadParameter("name experiments or a portfolio, not both.", param_hint="--portfolio")
+    if minutes is not None and portfolio is None:
+        raise typer.BadParameter("it limits a portfolio: add --portfolio tabular.", param_hint="--minutes")
     flow = _flow(comp, on, set_)
-    flow.train(experiments or (), n_jobs=jobs)
+    if portfolio is not None:
+        flow.train_portfolio(portfolio, minutes=minutes, n_jobs=jobs)
+    else:
+        flow.train(experiments or (), n_jobs=jobs)
     _print_board(flow, as_json)
+
+
+@app.command()
+def search(
+    comp: Comp,
+    experiment: Annotated[str, typer.Argument(help="The experiment whose settings are searched.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier calls included.")] = 50,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Start nothing that would end later.")] = None,
+    on: On = None,
+    set_: Set = None,
+    jobs: Jobs = 1,
+    as_json: Json = False,
+) -> None:
+    """Search an experiment's settings: each trial a stored run, the winner measured again on fresh folds."""
+    record = _flow(comp, on, set_).search(experiment, trials=trials, minutes=minutes, n_jobs=jobs)
+    if as_json:
+        _print(record.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.search(record))
 
 
 @app.command()
@@ -208,6 +238,7 @@ def board(
     set_: Set = None,
     web: Annotated[bool, typer.Option("--web", help="Write the board as one HTML page and print its path.")] = False,
     out: Annotated[Path | None, typer.Option(help="With --web: the page; reports/COMP-board.html if none.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every trial of a search on a line of its own.")] = False,
     as_json: Json = False,
 ) -> None:
     """Every run beside what it changed: score, standard error, time, hypothesis, verdict."""
@@ -219,7 +250,7 @@ def board(
 
         typer.echo(_shown(Results(flow).web_board(out or flow.workspace.report(comp, "-board"))))
         return
-    _print_board(flow, as_json)
+    _print_board(flow, as_json, all_trials=all_)
 
 
 @app.command()
@@ -767,8 +798,8 @@ def _results(comp: str, on: str | None, overrides: list[str] | None = None) -> R
     return Results(_flow(comp, on, overrides))
 
 
-def _print_board(flow: Flow, as_json: bool) -> None:
-    rows = flow.board()
+def _print_board(flow: Flow, as_json: bool, *, all_trials: bool = False) -> None:
+    rows = flow.board(all_trials=all_trials)
     if as_json:
         _print([row.as_json() for row in rows], as_json)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,8 @@ from kagglekit.cleaning import Correction, read_corrections
 from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
+from kagglekit.recipes import Recipes
+from kagglekit.spaces import Space, read_space
 
 __all__ = [
     "CheckMethod",
@@ -114,8 +116,13 @@ class _ExperimentTable(_Table):
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
     bags: int = Field(default=0, ge=0, le=1000)
+    features: str | None = None
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
+
+
+Offer = Callable[[CompetitionTable], Mapping[str, Mapping[str, Any]]]
+"""facts -> tables of experiments by name."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +146,18 @@ class Experiment:
         Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
     bags : int
         Fits of the model on drawn rows, averaged (`kagglekit.models.bagging`); 0 is the model alone.
+    features : Recipes, optional
+        Columns that are made on the fit rows, in front of the model (`kagglekit.models.features`).
+    features_name : str
+        The table of the pipeline file that they stand in; "" for none.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
         The file beside the pipeline file that they were read from; "" for none.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
+    offered : bool
+        It comes from a portfolio that is shipped with kagglekit, not from the pipeline file.
     """
 
     name: str
@@ -158,9 +171,12 @@ class Experiment:
     target_transform: str = "none"
     validation: str = "folds"
     bags: int = 0
+    features: Recipes | None = None
+    features_name: str = ""
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
+    offered: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -175,12 +191,22 @@ class Experiment:
             "validation": self.validation,
         }
         # Absent where unset: runs that were stored before there were such keys keep their ids.
-        own = {"bags": self.bags, "cleaning": [list(correction) for correction in self.cleaning]}
+        own = {
+            "bags": self.bags,
+            "cleaning": [list(correction) for correction in self.cleaning],
+            "features": self.features.plain if self.features else {},
+        }
         return settings | {key: value for key, value in own.items() if value}
+
+    @property
+    def _named_settings(self) -> dict[str, Any]:
+        """Settings without the model's own; recipes are told by their name, so that a change of them is one change."""
+        named = {k: v for k, v in self.settings.items() if k != "params"}
+        return named | ({"features": self.features_name} if "features" in named and self.features_name else {})
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
         """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
-        flat = [{**{k: v for k, v in e.settings.items() if k != "params"}, **e.params} for e in (parent, self)]
+        flat = [{**e._named_settings, **e.params} for e in (parent, self)]
         keys = sorted(flat[0].keys() | flat[1].keys())
         return {k: (flat[0].get(k), flat[1].get(k)) for k in keys if flat[0].get(k) != flat[1].get(k)}
 
@@ -195,6 +221,7 @@ class Pipeline:
     experiments: Mapping[str, Experiment]
     ensembles: Mapping[str, EnsembleTable]
     path: Path
+    searches: Mapping[str, Space] = field(default_factory=dict)
 
     @property
     def form(self) -> Form:
@@ -229,6 +256,7 @@ def load_pipeline(
     check_params: CheckParams,
     check_method: CheckMethod | None = None,
     overrides: Sequence[str] = (),
+    offered: Offer | None = None,
 ) -> Pipeline:
     """Read and check a pipeline file.
 
@@ -242,6 +270,9 @@ def load_pipeline(
         have no settings.
     overrides : sequence of str
         `table.key=value` settings that win over the file, the value in TOML: `folds.n=3`.
+    offered : callable, optional
+        Experiments that come with kagglekit, by the facts of the competition. They lie below the file's own: a table of
+        the file with the same name wins.
 
     Raises
     ------
@@ -251,15 +282,22 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    _refuse_unknown(raw, ("competition", "data", "folds", "experiments", "ensembles"), f"{path}")
-    for key in ("experiments", "ensembles"):
+    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search")
+    _refuse_unknown(raw, known, f"{path}")
+    for key in ("features", "experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
             raise ConfigError(f"{path}: {key} must be tables such as [{key}.NAME], got {raw[key]!r}.")
     competition = _validate(CompetitionTable, raw.get("competition", {}), f"{path} [competition]")
     _check_metric(competition, path)
+    shipped = offered(competition) if offered else {}
+    tables = {**raw["experiments"], **{n: t for n, t in shipped.items() if n not in raw["experiments"]}}
+    recipes = {name: _validate(Recipes, table, f"{path} [features.{name}]") for name, table in raw["features"].items()}
     experiments = {
-        name: _experiment(name, raw["experiments"], competition, check_params, path)
-        for name in raw.get("experiments", {})
+        name: replace(
+            _experiment(name, tables, recipes, competition, check_params, path),
+            offered=name not in raw["experiments"],
+        )
+        for name in tables
     }
     pipeline = Pipeline(
         competition=competition,
@@ -271,6 +309,10 @@ def load_pipeline(
             for name, table in raw.get("ensembles", {}).items()
         },
         path=path,
+        searches={
+            name: _search(name, table, experiments, competition, check_params, f"{path} [search.{name}]")
+            for name, table in raw["search"].items()
+        },
     )
     _check_ensembles(pipeline)
     return pipeline
@@ -353,7 +395,12 @@ def _sentence(message: str) -> str:
 
 
 def _experiment(
-    name: str, tables: Mapping[str, Any], facts: CompetitionTable, check_params: CheckParams, path: Path
+    name: str,
+    tables: Mapping[str, Any],
+    recipes: Mapping[str, Recipes],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
 ) -> Experiment:
     where = f"{path} [experiments.{name}]"
     merged = _inherit(name, tables, where, seen=())
@@ -383,10 +430,20 @@ def _experiment(
         target_transform=table.target_transform,
         validation=table.validation,
         bags=table.bags,
+        features=_recipes(table.features, recipes, where),
+        features_name=table.features or "",
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         optional=table.optional,
     )
+
+
+def _recipes(name: str | None, recipes: Mapping[str, Recipes], where: str) -> Recipes | None:
+    if name is None:
+        return None
+    if name not in recipes:
+        raise ConfigError(f"{where}: there is no table [features.{name}].", hint=nearest(name, recipes))
+    return recipes[name]
 
 
 def _corrections(table: _ExperimentTable, facts: CompetitionTable, path: Path, where: str) -> tuple[Correction, ...]:
@@ -421,6 +478,28 @@ def _inherit(name: str, tables: Mapping[str, Any], where: str, seen: tuple[str, 
         base = {key: value for key, value in base.items() if key in _ExperimentTable.model_fields}
     # The hypothesis and the decision to wait are each experiment's own.
     return {k: v for k, v in base.items() if k not in ("why", "optional", "based_on")} | own
+
+
+def _search(
+    name: str,
+    table: Any,
+    experiments: Mapping[str, Experiment],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    where: str,
+) -> Space:
+    if name not in experiments:
+        raise ConfigError(f"{where}: there is no experiment '{name}'.", hint=nearest(name, experiments))
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table of settings to search, got {table!r}.")
+
+    def check(setting: str, value: Any) -> Any:
+        try:
+            return check_params(experiments[name].model, {setting: value}, facts.task)[setting]
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
+
+    return read_space(table, check, where)
 
 
 def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:

@@ -30,6 +30,7 @@ from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
 from kagglekit.outlook import Outlook, RunForecast
 from kagglekit.progress import Task
+from kagglekit.search import Record, as_experiment
 from kagglekit.shakeup import Swap
 from kagglekit.stats import Difference, Interval
 
@@ -41,6 +42,7 @@ __all__ = [
     "final_two",
     "outcome",
     "rehearsal",
+    "search",
     "shakeup",
     "table",
     "world",
@@ -116,7 +118,7 @@ def table(rows: Sequence[Row], metric: str) -> str:
     Plain lines, so that it reads the same on a phone-wide terminal, in a log and in an issue. An "=" marks the runs
     that are tied with the best.
     """
-    names = [row.name + _KIND.get(row.kind, "") for row in rows]
+    names = [row.name + (f" ({row.trials} trials)" if row.trials else _KIND.get(row.kind, "")) for row in rows]
     wide = max([len("experiment"), *map(len, names)])
     lines = [f"{'experiment':<{wide}}  {'CV ' + metric:>14}   {'± SE':>7}  {'time':>6}  verdict"]
     for name, row in zip(names, rows, strict=True):
@@ -216,6 +218,36 @@ def _trajectory(steps: Sequence[Mapping[str, Any]], shown: int = 12) -> str:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def search(record: Record) -> str:
+    """A search as text: what was tried, what was found, and what of it was luck."""
+    n, best, name = len(record.trials), record.best, record.experiment
+    counts = [f"{record.count(state)} {state}" for state in ("complete", "pruned", "refused") if record.count(state)]
+    lines = [f"Search from {name}: {n} trial(s), {', '.join(counts)}" if n else f"Search from {name}: no trial yet"]
+    if best is None:
+        return lines[0]
+    if not record.beats_parent:
+        return f"{lines[0]}\nNothing tried scored better than {name}, {record.metric} {record.parent_score:.4f}."
+    lines.append(f"Best: trial {best.number} ({best.run}), {best.change}")
+    return "\n\n".join(["\n".join(lines), *_luck(record), f"As an experiment:\n\n{as_experiment(record)}"])
+
+
+def _luck(record: Record) -> list[str]:
+    """The score that the search found beside those that it did not choose by."""
+    best, fresh, name = record.best, record.measured, record.experiment
+    found = best.score if best else math.nan
+    parts = [f"Found {record.metric} {found:.4f} in the search ({name}: {record.parent_score:.4f})."]
+    if fresh is not None:
+        where = "On fresh folds" if fresh.new_folds else "With another seed, on the same folds (time has one order),"
+        verdict = {"better": "better than", "worse": "worse than", "no difference": "no difference to"}[fresh.verdict]
+        parts[0] += (
+            f"\n{where} {fresh.score:.4f} ± {fresh.standard_error:.4f} ({name}: {fresh.parent_score:.4f}): {verdict} "
+            f"{name} ({fresh.better_by:+.4f}, 95 % interval {fresh.low:+.4f} to {fresh.high:+.4f})."
+        )
+    if not math.isnan(others := record.chosen_by_others):
+        parts[0] += f"\nEach fold scored by the trial that the other folds chose: {others:.4f}."
+    return parts
 
 
 def comparison(found: Comparison) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kagglekit.dataset import Prepared, RawData, SingleFiles
 from kagglekit.download import download, download_file
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
-from kagglekit.forecast import Forecast, clock, rough_seconds
+from kagglekit.forecast import Budget, Forecast, clock, rough_seconds
 from kagglekit.gateway import Gateway
 from kagglekit.kernels.session import Pace
 from kagglekit.ledger import Ledger
@@ -25,8 +25,10 @@ from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.cache import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
+from kagglekit.portfolio import Ran, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
+from kagglekit.search import Record, load_record, search, searched, space_of, trials_name
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
 from kagglekit.train import fold_names, run_id, train, train_within
@@ -101,17 +103,34 @@ class Flow:
                 hint=f"{nearest(comp, known)} Or write one from the competition's data: kagglekit new {comp}",
             )
         self.comp, self.workspace, self.progress = comp, workspace, progress
-        self.pipeline: Pipeline = load_pipeline(
-            workspace.pipeline(comp), check_params=registry.check, check_method=methods.check, overrides=overrides
+        self._everything: Pipeline = load_pipeline(
+            workspace.pipeline(comp),
+            check_params=registry.check,
+            check_method=methods.check,
+            overrides=overrides,
+            offered=offered,
         )
 
     @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline file, and those members of portfolios that have been trained."""
+        trained = {i.rpartition("-")[0] for i in Store(self._runs).ids()}
+        everything = self._everything.experiments
+        parents = {e.based_on for e in everything.values() if e.name in trained or not e.offered}
+        here = {n: e for n, e in everything.items() if not e.offered or n in trained or n in parents}
+        return replace(self._everything, experiments=here)
+
+    @property
+    def _runs(self) -> Path:
+        return self.workspace.runs(self.slug)
+
+    @property
     def slug(self) -> str:
-        return self.pipeline.competition.slug
+        return self._everything.competition.slug
 
     @property
     def store(self) -> Store:
-        return Store(self.workspace.runs(self.slug))
+        return Store(self._runs)
 
     @property
     def ledger(self) -> Ledger:
@@ -143,9 +162,9 @@ class Flow:
         return [e for e in everything if not e.optional or self.store.has(run_id(self.prepared, e))]
 
     def waiting(self) -> list[Experiment]:
-        """Optional experiments that nobody has trained yet."""
+        """Optional experiments of the pipeline file that nobody has trained yet."""
         planned = {e.name for e in self.planned()}
-        return [e for e in self.pipeline.experiments.values() if e.name not in planned]
+        return [e for e in self.pipeline.experiments.values() if e.name not in planned and not e.offered]
 
     def train(self, names: Sequence[str] = (), *, n_jobs: int = 1) -> dict[str, Run]:
         """Stage 3: train the named experiments, or all planned ones, with a forecast of the time left.
@@ -155,9 +174,9 @@ class Flow:
         ConfigError
             The pipeline file has no experiments.
         """
-        if not self.pipeline.experiments:
+        if not self.pipeline.experiments and not names:
             raise ConfigError(f"{self.pipeline.path} has no experiments.", hint="Add a table [experiments.NAME].")
-        experiments = [self.pipeline.experiment(n) for n in names] if names else self.planned()
+        experiments = [self._experiment(n) for n in names] if names else self.planned()
         todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
         forecast = self._forecast(todo)
         runs: dict[str, Run] = {}
@@ -210,6 +229,69 @@ class Flow:
             self.progress.say(watch.words(fold_names(self.prepared, experiment)))
         return runs
 
+    def _experiment(self, name: str) -> Experiment:
+        """An experiment of the file or of a portfolio; a mistyped name is told the file's own."""
+        everything = self._everything.experiments
+        return everything[name] if name in everything else self.pipeline.experiment(name)
+
+    def train_portfolio(self, portfolio: str, *, minutes: float | None = None, n_jobs: int = 1) -> Ran:
+        """Stage 3, for settings that are known to do well: in order of expected gain, as far as time allows.
+
+        Raises
+        ------
+        UsageError
+            There is no such portfolio, or it has no model for this task.
+        """
+        budget = Budget(minutes)
+        chosen = members(portfolio, self._everything.experiments)
+        return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress, n_jobs=n_jobs)
+
+    def search(self, name: str, *, trials: int = 50, minutes: float | None = None, n_jobs: int = 1) -> Record:
+        """Search the settings of an experiment; every complete trial is a run, the winner is measured again.
+
+        Raises
+        ------
+        UsageError
+            There is no such experiment, or its trials would take the name of another.
+        ConfigError
+            There is no space for it: neither `[search.NAME]` nor a built-in one.
+        """
+        budget = Budget(minutes)
+        experiment = self._experiment(name)
+        if (taken := trials_name(name)) in {*self.pipeline.experiments, *self.pipeline.ensembles}:
+            raise UsageError(
+                f"The trials of '{name}' are called '{taken}', and the pipeline file has something of that name.",
+                hint="Rename it there.",
+            )
+        return search(
+            self.prepared,
+            experiment,
+            space_of(self.pipeline, experiment),
+            self.store,
+            trials=trials,
+            budget=budget,
+            progress=self.progress,
+            n_jobs=n_jobs,
+        )
+
+    def searches(self) -> dict[str, Record]:
+        """Searches from the experiments as they stand in the file, by the name of their trials."""
+        identities = {e.name: run_id(self.prepared, e) for e in self.pipeline.experiments.values()}
+        records = {trials_name(name): load_record(self.store.folder, i) for name, i in identities.items()}
+        return {name: record for name, record in records.items() if record is not None}
+
+    def winners(self) -> dict[str, Run]:
+        """The best trial of each search that found something better; not one that is an experiment by now."""
+        known = {run.key for run in self.runs().values()}
+        best = {name: record.best for name, record in self.searches().items() if record.beats_parent}
+        runs = {name: self.store.load(b.run) for name, b in best.items() if b is not None and self.store.has(b.run)}
+        return {name: run for name, run in runs.items() if run.key not in known}
+
+    def _trials(self) -> dict[str, Run]:
+        """Every complete trial by the id of its run."""
+        ids = {t.run for record in self.searches().values() for t in record.complete if t.run != record.parent}
+        return {i: self.store.load(i) for i in sorted(ids) if self.store.has(i)}
+
     def runs(self) -> dict[str, Run]:
         """The finished runs of the experiments as they stand in the file, and of the ensembles of them."""
         identities = {e.name: run_id(self.prepared, e) for e in self.pipeline.experiments.values()}
@@ -231,7 +313,7 @@ class Flow:
             raise UsageError(f"{self.pipeline.path} has no ensemble '{chosen}'.", hint=nearest(chosen, tables))
         named = [] if tables[chosen].members == "all" else tables[chosen].members
         layers = {member: self.ensemble(member) for member in named if member in tables}
-        members = members_of(tables[chosen], self.runs() | layers)
+        members = members_of(tables[chosen], self.runs() | self.winners() | layers)
         return ensemble(chosen, tables[chosen], members, self.prepared, self.store)
 
     def choose(self, name: str | None = None) -> Run:
@@ -241,7 +323,9 @@ class Flow:
         if self.pipeline.ensembles:
             return self.ensemble()
         sign = 1 if get_metric(self.pipeline.competition.metric).greater_is_better else -1
-        runs = self.runs()
+        found = self.searches()
+        sure = {n: run for n, run in self.winners().items() if (m := found[n].measured) and m.verdict == "better"}
+        runs = self.runs() | sure
         if not runs:
             raise UsageError("No experiment is trained yet.", hint=f"Run: kagglekit train {self.comp}")
         return max(runs.values(), key=lambda run: (sign * run.score, run.name))
@@ -254,6 +338,8 @@ class Flow:
             if name not in runs:
                 raise UsageError(f"'{name}' is not trained.", hint=f"Run: kagglekit train {self.comp} {name}")
             return runs[name]
+        if name in (winners := self.winners()):
+            return winners[name]
         if not self.store.has(name):
             known = [*self.pipeline.experiments, *self.pipeline.ensembles, *self.store.ids()]
             raise UsageError(f"There is no finished run, experiment or ensemble '{name}'.", hint=nearest(name, known))
@@ -270,8 +356,8 @@ class Flow:
         return self.trained() | self._floor()
 
     def trained(self) -> dict[str, Run]:
-        """The finished runs of experiments, and the ensembles that can be made of them."""
-        runs = self.runs()
+        """The finished runs of experiments, the best of searches, and the ensembles that can be made of them."""
+        runs = self.runs() | self.winners()
         ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
         return runs | {name: self.ensemble(name) for name in ready}
 
@@ -298,13 +384,14 @@ class Flow:
             if m != "oner" or not task.startswith("image")  # there is no column to rule by
         ]
 
-    def board(self) -> list[Row]:
-        """The table of experiments, ensembles and baselines."""
-        return self.board_of(self.finished())
+    def board(self, *, all_trials: bool = False) -> list[Row]:
+        """The table of experiments, ensembles and baselines; a search is one line, or a line for each trial."""
+        return self.board_of(self.finished() | (self._trials() if all_trials else {}))
 
     def board_of(self, runs: Mapping[str, Run]) -> list[Row]:
         """The table of some runs by name."""
-        return board(self.prepared, self.pipeline, runs, self.ledger.submissions())
+        told = {name: searched(record) for name, record in self.searches().items() if name in runs}
+        return board(self.prepared, self.pipeline, runs, self.ledger.submissions(), told)
 
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
         """Whether every member of an ensemble is there, or can be made of what is there."""

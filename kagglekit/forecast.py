@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Forecast", "clock", "rough_seconds"]
+__all__ = ["Budget", "Forecast", "clock", "rough_seconds"]
 
 # Seconds for one fit on two laptop cores, per 1,000 rows: read off the project's own runs. They matter only until the
 # first fold of an experiment is measured, and scale together with what this machine turned out to need.
@@ -16,7 +18,13 @@ _PER_1000_ROWS = {
     "linear": 0.6,
     "forest": 0.6,
     "extra-trees": 0.5,
+    "xgboost": 0.8,
+    "catboost": 3.0,
+    "knn": 0.1,
+    "fastai-tabular": 4.0,
+    "tabm": 20.0,
 }
+_TREES = 100  # of the forests that were timed
 _BOOSTING = 0.6
 _TIMM_EPOCH = 14.0  # Lite0 at 128 px, forwards and backwards; a frozen epoch takes two fifths of it
 _TIMM_FEATURES = 2.6  # of one fold: a single pass serves all five
@@ -38,7 +46,36 @@ def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:
         return thousands * area * _TIMM_FEATURES
     if model == "lightgbm":
         return thousands * _BOOSTING
-    return thousands * _PER_1000_ROWS.get(model, _UNKNOWN)
+    trees = float(str(params.get("n_estimators", _TREES))) / _TREES if model in ("forest", "extra-trees") else 1.0
+    return thousands * trees * _PER_1000_ROWS.get(model, _UNKNOWN)
+
+
+class Budget:
+    """A limit of time, and what still fits into it.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        None sets no limit.
+    now : callable
+        Seconds on a clock that only runs forward.
+    """
+
+    def __init__(self, minutes: float | None, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._start = now, now()
+        self.seconds = math.inf if minutes is None else 60 * minutes
+
+    @property
+    def spent(self) -> float:
+        return self._now() - self._start
+
+    @property
+    def left(self) -> float:
+        return self.seconds - self.spent
+
+    def fits(self, seconds: float) -> bool:
+        """Whether something that takes so long may still be started."""
+        return seconds <= self.left
 
 
 @dataclass

@@ -20,6 +20,7 @@ from kagglekit.errors import UsageError
 from kagglekit.files import sha256
 from kagglekit.models import registry
 from kagglekit.progress import Progress, Silent
+from kagglekit.recipes import Recipes
 from kagglekit.store import Store
 from kagglekit.submit import write_csv
 from kagglekit.train import run_id, train
@@ -198,6 +199,7 @@ class _Maker:
             columns=None if columns is None else tuple(columns),
             drop=tuple(settings["drop"]),
             cleaning=tuple((id_, label) for id_, label in settings.get("cleaning", ())),
+            features=Recipes(**settings["features"]) if "features" in settings else None,
             **{key: settings[key] for key in _SHARED if key in settings},
         )
 

@@ -30,6 +30,7 @@ from kagglekit.folds import carve
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
+from kagglekit.models.features import featured
 from kagglekit.parallel import on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
@@ -212,13 +213,19 @@ class _Job:
     def check(self) -> None:
         used, known = self.experiment.columns or (), list(self.prepared.test.columns)
         for column in (*used, *self.experiment.drop):
-            if column not in known:
-                raise ConfigError(
-                    f"Experiment '{self.experiment.name}': no column '{column}'.", hint=nearest(column, known)
-                )
+            self._refuse_unknown(column, known)
+        if self.experiment.features:
+            for column in self.experiment.features.used:
+                self._refuse_unknown(column, list(self.columns(self.prepared.test).columns))
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         self.labels()
+
+    def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
+        if column not in known:
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': no column '{column}'.", hint=nearest(column, known)
+            )
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
@@ -245,7 +252,8 @@ class _Job:
         for name, value in (("cache_dir", str(self.prepared.cache)), ("progress", self.progress)):
             if name in offered:
                 own.setdefault(name, value)
-        return registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
+        model = registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
+        return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
 
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
         """What `fit` needs besides, so that bags draw whole groups."""
@@ -363,6 +371,7 @@ def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
 def _oob(job: _Job, draft: Draft, on_fold: OnFold | None) -> list[FoldResult]:
     """One fit on all rows; each row is predicted by the bags, or trees, that did not draw it (Breiman 2001)."""
     _refuse_unfair_bags(job)
+    _refuse_shared_encodings(job)
     if (result := draft.fold("oob")) is None:
         result = _fit_oob(job)
         draft.save_fold(result)
@@ -392,6 +401,17 @@ def _refuse_unfair_bags(job: _Job) -> None:
         )
 
 
+def _refuse_shared_encodings(job: _Job) -> None:
+    """Refuse trees whose out-of-bag rows helped to encode the rows in the bag."""
+    recipes = job.experiment.features
+    if recipes is not None and recipes.target_encode and not job.experiment.bags:
+        raise ConfigError(
+            f"Experiment '{job.experiment.name}': one target encoding serves all trees, so a tree has seen the labels "
+            "of its out-of-bag rows, and the score would be too good.",
+            hint='Set bags = 20, each of which learns its own encoding, or use validation = "folds".',
+        )
+
+
 def _more_bags(job: _Job) -> str:
     return "Use more bags: bags = 20." if job.experiment.bags else "Use more trees: n_estimators = 100."
 
@@ -400,14 +420,17 @@ def _fit_oob(job: _Job) -> FoldResult:
     start = time.perf_counter()
     X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
     estimator = job.estimator(job.experiment.seed)
-    if "oob" not in estimator.get_params(deep=False):
+    # Behind recipes stands the model itself, whose setting it is.
+    drawing = estimator if job.experiment.bags or not job.experiment.features else estimator.estimator
+    if "oob" not in drawing.get_params(deep=False):
         raise ConfigError(
             f"Experiment '{job.experiment.name}': the model '{job.experiment.model}' has no out-of-bag predictions.",
             hint='Set bags = 20, or use model = "forest" or "extra-trees", or validation = "folds".',
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # the run says it
-        estimator.set_params(oob=True).fit(X, job.target(), **job.groups(X.index))
+        drawing.set_params(oob=True)
+        estimator.fit(X, job.target(), **job.groups(X.index))
     oof = job.finish(_out_of_bag(job, estimator))
     return FoldResult(
         name="oob",

@@ -1,19 +1,24 @@
-"""Gradient boosting with LightGBM."""
+"""Gradient boosting with LightGBM.
+
+Each fold bins its own rows: what a column is (its kind, its levels, its words) is learnt on the fit rows, so folds have
+no table in common of which one binned dataset could be shared.
+"""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
-from kagglekit.errors import ConfigError, MissingExtra
+from kagglekit.errors import ConfigError, MissingExtra, nearest
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
 from kagglekit.models.columns import TabularColumns
 
-__all__ = ["Boosting", "LightGBMClassifier", "LightGBMRegressor"]
+__all__ = ["Boosting", "LightGBMClassifier", "LightGBMRegressor", "constraints", "most_rounds", "threads"]
 
 _MOST_ROUNDS = 2000
 _ROWS_FOR_THREADS = 5000
@@ -42,10 +47,16 @@ class Boosting:
     cat_smooth : float, min_data_per_group : int
         How strongly rare levels are held back; LightGBM's own `min_data_per_group`, 100, suits large tables.
     objective : str, optional
+    extra_trees : bool
+        Try one threshold of each column, drawn at random, as extremely randomised trees do.
+    monotone : dict of str to 1 or -1, optional
+        Columns of numbers along which predictions may only rise (1) or only fall (-1); of many classes that of each.
     eval_metric : str, optional
         LightGBM's name of the metric that early stopping watches; None takes the objective's own.
     early_stopping_rounds : int
         Rounds without a gain on the rows for early stopping before it stops.
+    device : {"cpu", "gpu", "cuda"}
+        Where histograms are built: "gpu" by OpenCL, "cuda" where LightGBM was built for it. Their last digits differ.
     n_jobs : int
         Threads; -1 takes every core. The result does not depend on it.
     random_state : int, optional
@@ -84,8 +95,11 @@ class Boosting:
         lambda_l2: float = 1.0,
         cat_smooth: float = 10.0,
         min_data_per_group: PositiveInt = 20,
+        extra_trees: bool = False,
+        monotone: dict[str, Literal[1, -1]] | None = None,
         eval_metric: str | None = None,
         early_stopping_rounds: PositiveInt = 100,
+        device: Literal["cpu", "gpu", "cuda"] = "cpu",
         n_jobs: int = -1,
         random_state: int | None = None,
     ) -> None:
@@ -100,8 +114,11 @@ class Boosting:
         self.lambda_l2 = lambda_l2
         self.cat_smooth = cat_smooth
         self.min_data_per_group = min_data_per_group
+        self.extra_trees = extra_trees
+        self.monotone = monotone
         self.eval_metric = eval_metric
         self.early_stopping_rounds = early_stopping_rounds
+        self.device = device
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -120,7 +137,7 @@ class Boosting:
             self.booster_ = lightgbm.train(
                 self._settings(len(y)) | target,
                 rows,
-                num_boost_round=self._most_rounds(held_out is not None),
+                num_boost_round=most_rounds(self.n_estimators, self.learning_rate, held_out is not None),
                 valid_sets=[self._dataset(lightgbm, *held_out, reference=rows)] if held_out else None,
                 callbacks=stopping,
             )
@@ -130,19 +147,28 @@ class Boosting:
 
     def _settings(self, n_rows: int) -> dict[str, Any]:
         own = {n: v for n, v in vars(self).items() if n in _PASSED}
-        return own | {
-            "metric": self.eval_metric or "",
-            "bagging_freq": 1 if self.bagging_fraction < 1 else 0,
-            "num_threads": _threads(self.n_jobs, n_rows),
-            "seed": self.random_state or 0,
-            # Histograms built in one fixed way, so that equal seeds give equal trees on any number of threads.
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
+        return (
+            own
+            | self._constraints()
+            | {
+                "device_type": self.device,
+                "metric": self.eval_metric or "",
+                "bagging_freq": 1 if self.bagging_fraction < 1 else 0,
+                "num_threads": threads(self.n_jobs, n_rows),
+                "seed": self.random_state or 0,
+                # Histograms built in one fixed way, so that equal seeds give equal trees on any number of threads.
+                "deterministic": True,
+                "force_row_wise": self.device == "cpu",
+                "verbosity": -1,
+            }
+        )
 
-    def _most_rounds(self, stops_early: bool) -> int:
-        return self.n_estimators or (_MOST_ROUNDS if stops_early else max(1, round(15 / self.learning_rate)))
+    def _constraints(self) -> dict[str, Any]:
+        if not self.monotone:
+            return {}
+        signs = constraints(self.monotone, self.columns_)
+        # The basic method holds splits back more than it need.
+        return {"monotone_constraints": signs, "monotone_constraints_method": "advanced"}
 
     def _dataset(self, lightgbm: Any, prepared: pd.DataFrame, y: np.ndarray, reference: Any = None) -> Any:
         # An array, because LightGBM refuses column names with JSON's characters and warns about others.
@@ -152,8 +178,8 @@ class Boosting:
         )
 
     def _raw(self, prepared: pd.DataFrame) -> np.ndarray:
-        threads = _threads(self.n_jobs, len(prepared))
-        values = self.booster_.predict(prepared.to_numpy(), num_iteration=self.n_estimators_, num_threads=threads)
+        n_threads = threads(self.n_jobs, len(prepared))
+        values = self.booster_.predict(prepared.to_numpy(), num_iteration=self.n_estimators_, num_threads=n_threads)
         return np.asarray(values)
 
 
@@ -168,12 +194,34 @@ _PASSED = {
     "lambda_l2",
     "cat_smooth",
     "min_data_per_group",
+    "extra_trees",
 }
 
 
-def _threads(n_jobs: int, n_rows: int) -> int:
-    # On a small table threads wait for each other longer than they work. 0 is LightGBM's "every core".
+def threads(n_jobs: int, n_rows: int) -> int:
+    """Threads for a table: one for a small one, where they wait for each other longer than they work; 0 is all."""
     return 1 if n_rows < _ROWS_FOR_THREADS else max(n_jobs, 0)
+
+
+def most_rounds(n_estimators: int | None, learning_rate: float, stops_early: bool) -> int:
+    """Rounds of boosting: as set, else as many as early stopping may need, or as suit the size of a step."""
+    return n_estimators or (_MOST_ROUNDS if stops_early else max(1, round(15 / learning_rate)))
+
+
+def constraints(monotone: Mapping[str, int], columns: TabularColumns) -> list[int]:
+    """The sign of each prepared column, 0 where nothing is asked of it.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column, or it holds no numbers.
+    """
+    names = [str(name) for name in columns.get_feature_names_out()]
+    numbers = [name for name in names if columns.kinds_.get(name) == "number"]
+    for name in monotone:
+        if name not in numbers:
+            raise ConfigError(f"monotone: '{name}' is no column of numbers here.", hint=nearest(name, numbers))
+    return [monotone.get(name, 0) for name in names]
 
 
 def _lightgbm() -> Any:
@@ -222,8 +270,11 @@ class LightGBMRegressor(Boosting, TabularRegressor):
         lambda_l2: float = 1.0,
         cat_smooth: float = 10.0,
         min_data_per_group: PositiveInt = 20,
+        extra_trees: bool = False,
+        monotone: dict[str, Literal[1, -1]] | None = None,
         eval_metric: str | None = None,
         early_stopping_rounds: PositiveInt = 100,
+        device: Literal["cpu", "gpu", "cuda"] = "cpu",
         n_jobs: int = -1,
         random_state: int | None = None,
     ) -> None:
@@ -240,8 +291,11 @@ class LightGBMRegressor(Boosting, TabularRegressor):
             lambda_l2=lambda_l2,
             cat_smooth=cat_smooth,
             min_data_per_group=min_data_per_group,
+            extra_trees=extra_trees,
+            monotone=monotone,
             eval_metric=eval_metric,
             early_stopping_rounds=early_stopping_rounds,
+            device=device,
             n_jobs=n_jobs,
             random_state=random_state,
         )

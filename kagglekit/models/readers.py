@@ -17,7 +17,7 @@ from pandas.api import types
 
 from kagglekit.errors import DataError, preview
 
-__all__ = ["Kind", "Pieces", "Reader", "as_levels", "as_numbers", "kind_of", "learn_reader"]
+__all__ = ["Kind", "Pieces", "Reader", "as_dates", "as_levels", "as_numbers", "kind_of", "learn_reader"]
 
 Kind = Literal["number", "category", "date", "text"]
 Pieces = dict[str, np.ndarray]
@@ -125,7 +125,14 @@ def _level(value: Any) -> str:
     return str(value)
 
 
-def _as_dates(column: pd.Series) -> pd.Series:
+def as_dates(column: pd.Series) -> pd.Series:
+    """Dates without a time zone (UTC where there was one), under the same index.
+
+    Raises
+    ------
+    DataError
+        A value does not read as an ISO 8601 date.
+    """
     if isinstance(column.dtype, pd.PeriodDtype):
         return pd.Series(column.dt.to_timestamp())
     if types.is_datetime64_any_dtype(column.dtype):
@@ -169,7 +176,7 @@ class _Date:
     name: str
 
     def read(self, column: pd.Series) -> Pieces:
-        dates = _as_dates(column)
+        dates = as_dates(column)
         missing = dates.isna().to_numpy()
         at = dates.fillna(pd.Timestamp(0)).dt
         parts = {part: getattr(at, attribute) for part, attribute in _PARTS.items()}

@@ -43,6 +43,26 @@ MODELS: Mapping[str, Mapping[str, str]] = {
         "classification": "kagglekit.models.boost:LightGBMClassifier",
         "regression": "kagglekit.models.boost:LightGBMRegressor",
     },
+    "xgboost": {
+        "classification": "kagglekit.models.xgb:XGBoostClassifier",
+        "regression": "kagglekit.models.xgb:XGBoostRegressor",
+    },
+    "catboost": {
+        "classification": "kagglekit.models.cat:CatBoostClassifier",
+        "regression": "kagglekit.models.cat:CatBoostRegressor",
+    },
+    "knn": {
+        "classification": "kagglekit.models.neighbours:NeighboursClassifier",
+        "regression": "kagglekit.models.neighbours:NeighboursRegressor",
+    },
+    "fastai-tabular": {
+        "classification": "kagglekit.models.nets:FastaiTabularClassifier",
+        "regression": "kagglekit.models.nets:FastaiTabularRegressor",
+    },
+    "tabm": {
+        "classification": "kagglekit.models.nets:TabMClassifier",
+        "regression": "kagglekit.models.nets:TabMRegressor",
+    },
     "timm": {"classification": "kagglekit.models.vision.estimator:TimmClassifier"},
     "timm-features": {
         "classification": "kagglekit.models.vision.features:FrozenFeatures",

@@ -15,6 +15,8 @@ import pandas as pd
 
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
+from kagglekit.models.features import featured
+from kagglekit.recipes import Recipes
 
 N_ROWS = 90
 
@@ -40,6 +42,8 @@ class Case:
         How much predictions may differ in a batch of another make-up.
     bags : int
         Bags of the model; 0 for the model alone.
+    recipes : Recipes, optional
+        Columns made in front of the model.
     """
 
     model: str
@@ -50,12 +54,15 @@ class Case:
     needed: str = "size"
     rtol: float = 1e-9
     bags: int = 0
+    recipes: Recipes | None = None
 
     def __str__(self) -> str:
-        return f"{'bagged-' * bool(self.bags)}{self.model}-{self.task}"
+        return f"{'bagged-' * bool(self.bags)}{'featured-' * bool(self.recipes)}{self.model}-{self.task}"
 
     def make(self, seed: int = 0) -> Any:
         model = registry.build(self.model, self.params, task=self.task, seed=seed)
+        if self.recipes:
+            model = featured(model, self.recipes, random_state=seed)
         if not self.bags:
             return model
         bagged = BaggedClassifier if self.task == "classification" else BaggedRegressor
@@ -107,6 +114,19 @@ def mixed_target(X: pd.DataFrame, task: str) -> pd.Series:
 
 
 _SMALL = {"n_estimators": 40}
+_TINY_NET = {"epochs": 2, "batch_size": 45, "device": "cpu"}
+_RECIPES = Recipes(
+    ordered={"grade": ["low", "mid", "high", "none"]},
+    rare={"city": 3},
+    missing=["price"],
+    combine=[["city", "grade"]],
+    ratios=[["size", "rooms"]],
+    differences=[["sold", "seen"]],
+    counts=["city+grade"],
+    aggregates=[{"by": "city", "of": "price", "how": "mean", "relative": "ratio"}],
+    target_encode=["city", "city+grade"],
+    leave_out=["code"],
+)
 
 CASES: list[Case] = [
     Case("majority", "classification"),
@@ -116,9 +136,19 @@ CASES: list[Case] = [
     *(Case("forest", t, _SMALL) for t in ("classification", "regression")),
     *(Case("extra-trees", t, _SMALL) for t in ("classification", "regression")),
     *(Case("lightgbm", t, _SMALL) for t in ("classification", "regression")),
+    *(Case("xgboost", t, {"n_estimators": 15}) for t in ("classification", "regression")),
+    *(Case("catboost", t, {"n_estimators": 15}) for t in ("classification", "regression")),
+    *(Case("knn", t) for t in ("classification", "regression")),
+    *(
+        Case(model, task, {**_TINY_NET, **own}, rtol=1e-4)
+        for model, own in (("fastai-tabular", {"layers": [8]}), ("tabm", {"k": 2, "d_block": 8, "n_bins": 4}))
+        for task in ("classification", "regression")
+    ),
     Case("sklearn.neighbors.KNeighborsClassifier", "classification"),
     Case("sklearn.svm.SVC", "classification"),
     Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}),
+    *(Case("linear", t, recipes=_RECIPES) for t in ("classification", "regression")),
     Case("lightgbm", "classification", {"n_estimators": 10}, bags=2),
+    Case("lightgbm", "classification", {"n_estimators": 10}, bags=2, recipes=_RECIPES),
     Case("sklearn.tree.DecisionTreeRegressor", "regression", {"max_depth": 3}, bags=2),
 ]

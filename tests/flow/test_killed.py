@@ -1,7 +1,8 @@
-"""kill -9 in the middle of training loses no finished fold."""
+"""kill -9 in the middle of training, or of a search, loses no finished fold and no trial."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -18,7 +19,11 @@ SLOW = (
 
 
 def _train(root: Path) -> subprocess.Popen:
-    words = [sys.executable, "-c", "from kagglekit.cli import main; main()", "train", "flowers", "forest"]
+    return _start(root, "train", "flowers", "forest")
+
+
+def _start(root: Path, *command: str) -> subprocess.Popen:
+    words = [sys.executable, "-c", "from kagglekit.cli import main; main()", *command]
     return subprocess.Popen(
         words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
     )
@@ -30,7 +35,7 @@ def _hear_ctrl_c() -> None:
 
 
 def _wait_for(folder: Path, pattern: str) -> list[Path]:
-    for _ in range(600):
+    for _ in range(2400):
         if found := sorted(folder.glob(pattern)):
             return found
         time.sleep(0.05)
@@ -67,3 +72,37 @@ def test_the_same_command_goes_on_at_the_first_missing_fold(kagglekit, flowers_f
     assert again.returncode == 0, err
     assert first.stat().st_mtime_ns == written
     assert len(list(runs.glob("forest-*/COMPLETE"))) == 1
+
+
+SEARCHED = (
+    SLOW.replace("n = 6", "n = 4").replace("n_estimators = 400", "n_estimators = 60")
+    + """
+[search.forest]
+min_samples_leaf = [1, 30]
+max_features = [0.2, 1.0]
+"""
+)
+
+
+def test_a_killed_search_goes_on_and_repeats_the_trial_it_was_at(kagglekit, flowers_folder, tmp_path):
+    assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
+    write_pipeline(tmp_path, SEARCHED)
+    assert kagglekit("download", "flowers").status == 0
+    runs = tmp_path / "runs" / "arena" / "flowers"
+    command = ("search", "flowers", "forest", "--trials", "3")
+    searching = _start(tmp_path, *command)
+    first = _wait_for(runs, "forest-search-*/fold-0/fold.json")[0]
+    searching.send_signal(signal.SIGKILL)
+    searching.communicate(timeout=30)
+    assert searching.returncode == -signal.SIGKILL
+    assert not (first.parent.parent / "COMPLETE").exists()
+    written = first.stat().st_mtime_ns
+    again = _start(tmp_path, *command)
+    out, err = again.communicate(timeout=240)
+    assert again.returncode == 0, err
+    assert "1 trial(s) of a search that was interrupted are repeated." in err
+    assert first.stat().st_mtime_ns == written, "its finished fold was trained again"
+    (record,) = [json.loads(p.read_text()) for p in runs.glob("searches/*.json")]
+    assert len(record["trials"]) == 3
+    assert first.parent.parent.name in {t["run"] for t in record["trials"]}
+    assert "Search from forest: 3 trial(s)" in out

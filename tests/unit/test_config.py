@@ -162,3 +162,36 @@ def test_a_mistake_in_an_ensemble_is_refused_with_the_nearest_name(tmp_path, tex
     with pytest.raises(ConfigError, match=says) as error:
         load_blends(tmp_path, f"[ensembles.e]\n{method}{text}\n")
     assert "\n" not in str(error.value)
+
+
+RECIPES = """
+[features.shops]
+counts = ["city"]
+ratios = [["price", "area"]]
+
+[experiments.c]
+why = "do shops differ?"
+based_on = "a"
+features = "shops"
+"""
+
+
+def test_recipes_are_named_and_a_change_of_them_is_one_change(tmp_path):
+    pipeline = load(tmp_path, BASE + RECIPES)
+    child, parent = pipeline.experiment("c"), pipeline.experiment("a")
+    assert child.changes(parent) == {"features": (None, "shops")}
+    assert child.settings["features"] == {"counts": ["city"], "ratios": [["price", "area"]]}
+    assert "features" not in parent.settings
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('counts = ["city"]', 'count = ["city"]', r"\[features.shops\]: unknown key 'count'.*'counts'"),
+        ('"price", "area"', '"price"', r"\[features.shops\]: ratios"),
+        ('features = "shops"', 'features = "shop"', r"no table \[features.shop\].*'shops'"),
+    ],
+)
+def test_recipes_that_cannot_be_are_refused(tmp_path, old, new, says):
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, BASE + RECIPES.replace(old, new))

@@ -316,3 +316,38 @@ def test_time_forward_folds_leave_the_oldest_block_unscored(tmp_path):
     first_scored = prepared.train.loc[run.oof.ids, "day"].min()
     unscored = prepared.train.drop(run.oof.ids)["day"].max()
     assert unscored < first_scored
+
+
+def recipes(validation: str, extra: str = "") -> str:
+    return (
+        f'{PIPELINE}\n[features.plot]\ntarget_encode = ["code"]\n'
+        f'[experiments.it]\nwhy = "x"\nmodel = "forest"\nn_estimators = 40\nfeatures = "plot"\n'
+        f'validation = "{validation}"\n{extra}\n'
+    )
+
+
+def coded_frames():
+    """Labels that are chance, and a column in which pairs of rows share a code."""
+    train_frame, test, sample = tables(n_train=240)
+    train_frame["colour"] = np.random.default_rng(5).permutation(train_frame["colour"].to_numpy())
+    return train_frame.assign(code=[f"c{i // 2}" for i in range(240)]), test.assign(code="c0"), sample
+
+
+@pytest.mark.parametrize(("validation", "extra"), [("folds", ""), ("oob", "bags = 5")])
+def test_an_encoded_code_makes_chance_no_better(tmp_path, validation, extra):
+    prepared, pipeline, store = start(tmp_path, recipes(validation, extra), coded_frames())
+    run = train(prepared, pipeline.experiment("it"), store)
+    assert run.score < prepared.y.value_counts(normalize=True).max() + 0.1
+    assert run.settings["features"] == {"target_encode": ["code"]}
+
+
+def test_trees_do_not_share_an_encoding_out_of_bag(tmp_path):
+    prepared, pipeline, store = start(tmp_path, recipes("oob"), coded_frames())
+    with pytest.raises(ConfigError, match=r"serves all trees.*bags = 20"):
+        train(prepared, pipeline.experiment("it"), store)
+
+
+def test_recipes_that_ask_for_a_column_left_out_are_refused(tmp_path):
+    prepared, pipeline, store = start(tmp_path, recipes("folds", 'drop = ["code"]'), coded_frames())
+    with pytest.raises(ConfigError, match="no column 'code'"):
+        train(prepared, pipeline.experiment("it"), store)

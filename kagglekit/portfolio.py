@@ -1,0 +1,220 @@
+"""Portfolios: short lists of settings that are known to do well, run in order of expected gain as far as time allows.
+
+Every member is an ordinary experiment with its hypothesis, a name that stays (`tabular-lightgbm-1`) and, once trained,
+a place in the table and in ensembles of "all". A table of the pipeline file with a member's name takes its place.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from kagglekit.config import CompetitionTable, Experiment
+from kagglekit.contracts import Run
+from kagglekit.dataset import Prepared
+from kagglekit.errors import ConfigError, DataError, UsageError, nearest
+from kagglekit.forecast import Budget, clock, rough_seconds
+from kagglekit.models import registry
+from kagglekit.progress import Progress, Silent
+from kagglekit.store import FoldResult, Store
+from kagglekit.train import fold_names, run_id, train
+
+__all__ = ["PORTFOLIOS", "Ran", "members", "offered", "run_portfolio"]
+
+PORTFOLIOS = ("tabular",)
+"""Portfolios by name: `portfolios/NAME.toml`."""
+
+_PACKAGES: Mapping[str, tuple[str, str]] = {
+    "lightgbm": ("lightgbm", "tabular"),
+    "xgboost": ("xgboost", "boosters"),
+    "catboost": ("catboost", "boosters"),
+    "fastai-tabular": ("fastai", "vision"),
+    "tabm": ("tabm", "nets"),
+}
+_SEEDS = (43, 44)  # further seeds of each member once all have run: averaging steadies what is drawn at random
+_WITHOUT_CHANCE = ("linear", "knn")
+Installed = Callable[[str], bool]
+
+
+def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
+    """The members of all portfolios as tables of experiments, in order; those of the first seed first.
+
+    Models that there are not, or not for this task, are left out. A target that is scored by its logarithm is fitted on
+    its logarithm.
+    """
+    if facts.task.startswith("image"):
+        return {}
+    common: dict[str, Any] = {"optional": True}
+    if facts.metric == "rmsle":
+        common["target_transform"] = "log1p"
+    known = registry.model_names(facts.task)
+    found: dict[str, dict[str, Any]] = {}
+    for portfolio in PORTFOLIOS:
+        own = {f"{portfolio}-{name}": table for name, table in _tables(portfolio) if table["model"] in known}
+        found |= {name: {**common, **table} for name, table in own.items()}
+        for number, seed in enumerate(_SEEDS, start=2):
+            found |= {
+                f"{name}-seed{number}": {"why": "does another seed steady it?", "based_on": name, "seed": seed} | common
+                for name, table in own.items()
+                if table["model"] not in _WITHOUT_CHANCE
+            }
+    return found
+
+
+def _tables(portfolio: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    text = resources.files("kagglekit").joinpath("portfolios", f"{portfolio}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text).items()
+
+
+def members(portfolio: str, experiments: Mapping[str, Experiment]) -> list[Experiment]:
+    """The members of one portfolio among all experiments, in order.
+
+    Raises
+    ------
+    UsageError
+        There is no such portfolio, or none of its models does this task.
+    """
+    if portfolio not in PORTFOLIOS:
+        raise UsageError(f"There is no portfolio '{portfolio}'.", hint=nearest(portfolio, PORTFOLIOS))
+    found = [e for e in experiments.values() if e.offered and e.name.startswith(f"{portfolio}-")]
+    if not found:
+        raise UsageError(f"The portfolio '{portfolio}' has no model for this task.")
+    return found
+
+
+@dataclass
+class Ran:
+    """What came of a portfolio.
+
+    Parameters
+    ----------
+    runs : dict of str to Run
+        By member, those of earlier calls too.
+    left_out : dict of str to str
+        Members that have no run, and why.
+    """
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+class _OutOfTime(Exception):
+    """A fold took so long that the others would not fit."""
+
+
+def run_portfolio(
+    prepared: Prepared,
+    chosen: Sequence[Experiment],
+    store: Store,
+    budget: Budget,
+    *,
+    progress: Progress | None = None,
+    n_jobs: int = 1,
+    installed: Installed | None = None,
+) -> Ran:
+    """Train members in order, as far as time allows.
+
+    One member is fitted at a time, and its fold uses all cores: two fits at once would only wait for each other.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    chosen : sequence of Experiment
+        See `members`.
+    store : Store
+    budget : Budget
+        A member whose forecast does not fit is not started; smaller ones after it may be. One whose folds take longer
+        than forecast is left at the fold it is at, and goes on there when there is time again.
+    progress : Progress, optional
+    n_jobs : int
+        As in `train`.
+    installed : callable, optional
+        Whether a package is there.
+    """
+    progress, ran, speed = progress or Silent(), Ran(), _Speed(prepared)
+    there = installed or (lambda package: importlib.util.find_spec(package) is not None)
+    with progress.task("portfolio", len(chosen)) as bar:
+        for member in chosen:
+            try:
+                ran.runs[member.name] = _one(prepared, member, store, budget, speed, progress, n_jobs, there)
+                bar.note(f"{member.name} {ran.runs[member.name].score:.4f}, {clock(max(0, budget.left))} left")
+            except (_OutOfTime, ConfigError, DataError) as reason:
+                ran.left_out[member.name] = str(reason)
+            bar.advance()
+    if ran.left_out:
+        progress.say(f"Left out: {'; '.join(_grouped(ran.left_out))}.")
+    return ran
+
+
+def _one(
+    prepared: Prepared,
+    member: Experiment,
+    store: Store,
+    budget: Budget,
+    speed: _Speed,
+    progress: Progress,
+    n_jobs: int,
+    there: Installed,
+) -> Run:
+    if store.has(run_id(prepared, member)):
+        run = store.load(run_id(prepared, member))
+        speed.learn(member, run)
+        return run
+    package, extra = _PACKAGES.get(member.model, ("", ""))
+    if package and not there(package):
+        raise ConfigError(f"needs {package} (pip install 'kagglekit[{extra}]')")
+    seconds = speed.forecast(member)
+    if not budget.fits(seconds):
+        raise _OutOfTime("no time is left")
+    progress.say(f"{member.name}: about {clock(seconds)} - {member.why}")
+    watch = _Watch(len(fold_names(prepared, member)), budget)
+    run = train(prepared, member, store, progress=progress, on_fold=watch, n_jobs=n_jobs)
+    speed.learn(member, run)
+    return run
+
+
+class _Watch:
+    """Stops a member between two folds when the folds that are left would not fit."""
+
+    def __init__(self, n_fits: int, budget: Budget) -> None:
+        self.left, self.budget = n_fits, budget
+        self.seconds: list[float] = []
+
+    def __call__(self, result: FoldResult) -> None:
+        self.left -= 1
+        self.seconds.append(result.seconds)
+        if self.left and not self.budget.fits(self.left * statistics.mean(self.seconds)):
+            raise _OutOfTime(f"stopped after {len(self.seconds)} fold(s) for want of time; it goes on from there")
+
+
+class _Speed:
+    """How far the rough forecasts are off on this machine and these data, from the members that ran so far."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.off: dict[str, list[float]] = {}
+
+    def _rough(self, member: Experiment) -> float:
+        n_fits = len(fold_names(self.prepared, member))
+        return n_fits * rough_seconds(member.model, member.params, len(self.prepared.train), member.bags)
+
+    def learn(self, member: Experiment, run: Run) -> None:
+        self.off.setdefault(member.model, []).append(run.seconds / max(self._rough(member), 1e-9))
+
+    def forecast(self, member: Experiment) -> float:
+        """Seconds for all folds: scaled by what this model took so far, else by what the others took."""
+        known = self.off.get(member.model) or [value for values in self.off.values() for value in values]
+        return self._rough(member) * (statistics.median(known) if known else 1.0)
+
+
+def _grouped(left_out: Mapping[str, str]) -> list[str]:
+    """One entry for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason.rstrip("."), []).append(name)
+    return [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
