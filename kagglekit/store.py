@@ -49,6 +49,8 @@ class FoldResult:
     seconds, peak_mb : float
     oof, test : Predictions
         For the scored rows, and for all test rows.
+    seed_scores : tuple of float
+        The metric of each seed's model alone, where several were averaged.
     """
 
     name: str
@@ -57,6 +59,7 @@ class FoldResult:
     peak_mb: float
     oof: Predictions
     test: Predictions
+    seed_scores: tuple[float, ...] = ()
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -100,6 +103,7 @@ class Draft:
             return None
         facts = read_json(folder / "fold.json")
         oof, test = _predictions(folder)
+        facts["seed_scores"] = tuple(facts.get("seed_scores", ()))
         return FoldResult(name=name, **facts, oof=oof, test=test)
 
     def save_fold(self, result: FoldResult) -> None:
@@ -107,7 +111,12 @@ class Draft:
         with atomic_folder(self.folder / result.name) as folder:
             write_frame(folder / "oof.parquet", result.oof.frame)
             write_frame(folder / "test.parquet", result.test.frame)
-            facts = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
+            facts: dict[str, Any] = {
+                "score": result.score,
+                "seconds": result.seconds,
+                "peak_mb": result.peak_mb,
+            }
+            facts |= {"seed_scores": list(result.seed_scores)} if result.seed_scores else {}
             write_json(folder / "fold.json", facts)
 
     def finish(self, run: Run) -> None:
@@ -177,8 +186,13 @@ class Store:
         if facts.pop("format") != _FORMAT:
             raise StoreError(f"{folder} was written by another version of kagglekit.", hint="Upgrade kagglekit.")
         facts["scores"] = tuple(facts["scores"])
+        facts["seed_scores"] = tuple(tuple(scores) for scores in facts.get("seed_scores", ()))
         oof, test = _predictions(folder)
         return Run(**facts, oof=oof, test=test)
+
+    def fold(self, run_id: str, name: str) -> FoldResult | None:
+        """One fit of a run, as it was stored; None where it is not there."""
+        return Draft(self.folder / run_id).fold(name)
 
     def ids(self) -> list[str]:
         """Ids of all finished runs, sorted, so that nothing depends on how a folder lists its files."""
