@@ -299,7 +299,7 @@ def by_fold(prepared: Prepared, a: Run, b: Run) -> Difference | None:
 
 
 def seeds_noise(prepared: Prepared, a: Run, b: Run, rows_error: float) -> Seeds:
-    """What other seeds would change, told from repeats or, with one repeat, from the folds.
+    """What other seeds would change, told from runs of several seeds, from repeats or, with neither, from the folds.
 
     Parameters
     ----------
@@ -311,6 +311,12 @@ def seeds_noise(prepared: Prepared, a: Run, b: Run, rows_error: float) -> Seeds:
         return Seeds(math.nan, math.nan, math.nan, "")
     differences = (np.asarray(b.scores) - np.asarray(a.scores)).reshape(-1, folds.n)
     n_repeats = len(differences)
+    if n_repeats == 1 and a.seed_scores and b.seed_scores:
+        # The mean of k models varies by seed as little as the mean of their k scores does, or less.
+        spreads = [np.asarray(run.seed_scores).mean(axis=0) for run in (a, b)]
+        error = math.sqrt(sum(float(np.var(s, ddof=1)) / len(s) for s in spreads))
+        n_seeds = [len(s) for s in spreads]
+        return Seeds(error, sum(n_seeds) - 2, error, f"{n_seeds[0]} and {n_seeds[1]} seeds on each fold")
     if n_repeats > 1:
         spread = float(np.std(differences.mean(axis=1), ddof=1))
         return Seeds(spread / math.sqrt(n_repeats), n_repeats - 1, spread, f"{n_repeats} repeats")

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kagglekit.calibration import Method
 from kagglekit.cleaning import Correction, read_corrections
 from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
@@ -117,6 +118,10 @@ class _ExperimentTable(_Table):
     validation: Literal["folds", "oob"] = "folds"
     bags: int = Field(default=0, ge=0, le=1000)
     features: str | None = None
+    seeds: int = Field(default=1, ge=1, le=100)
+    calibrate: Method = "none"
+    pseudo: str | None = None
+    pseudo_share: float = Field(default=0.5, gt=0, le=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
 
@@ -150,6 +155,14 @@ class Experiment:
         Columns that are made on the fit rows, in front of the model (`kagglekit.models.features`).
     features_name : str
         The table of the pipeline file that they stand in; "" for none.
+    seeds : int
+        Models of other seeds on the same rows, averaged.
+    calibrate : {"none", "temperature", "clip"}
+        How probabilities are mended once all folds are there (`kagglekit.calibration`).
+    pseudo : Experiment, optional
+        The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
+    pseudo_share : float
+        The share of test rows that are labelled so, those with the surest labels.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
@@ -173,6 +186,10 @@ class Experiment:
     bags: int = 0
     features: Recipes | None = None
     features_name: str = ""
+    seeds: int = 1
+    calibrate: Method = "none"
+    pseudo: Experiment | None = None
+    pseudo_share: float = 0.5
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
@@ -195,6 +212,9 @@ class Experiment:
             "bags": self.bags,
             "cleaning": [list(correction) for correction in self.cleaning],
             "features": self.features.plain if self.features else {},
+            "seeds": self.seeds if self.seeds > 1 else 0,
+            "calibrate": self.calibrate if self.calibrate != "none" else "",
+            "pseudo": {**self.pseudo.settings, "share": self.pseudo_share} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
 
@@ -202,7 +222,11 @@ class Experiment:
     def _named_settings(self) -> dict[str, Any]:
         """Settings without the model's own; recipes are told by their name, so that a change of them is one change."""
         named = {k: v for k, v in self.settings.items() if k != "params"}
-        return named | ({"features": self.features_name} if "features" in named and self.features_name else {})
+        if "features" in named and self.features_name:
+            named["features"] = self.features_name
+        if self.pseudo is not None:
+            named |= {"pseudo": self.pseudo.name, "pseudo_share": self.pseudo_share}
+        return named
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
         """What this experiment changes: key -> (parent's value, own value); None stands for "not set"."""
@@ -408,7 +432,10 @@ def _experiment(
     params = {key: value for key, value in merged.items() if key not in common}
     if "model" not in common:
         raise ConfigError(f"{where}: the key 'model' is missing.", hint='For example: model = "forest"')
+    if facts.metric == "rmsle":  # the rmse of logarithms, so those are what models should fit
+        common.setdefault("target_transform", "log1p")
     table = _validate(_ExperimentTable, common, where)
+    _check_common(table, facts, where)
     try:
         checked = check_params(table.model, params, facts.task)
     except ConfigError as error:
@@ -432,10 +459,54 @@ def _experiment(
         bags=table.bags,
         features=_recipes(table.features, recipes, where),
         features_name=table.features or "",
+        seeds=table.seeds,
+        calibrate=table.calibrate,
+        pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
+        pseudo_share=table.pseudo_share,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         optional=table.optional,
     )
+
+
+def _check_common(table: _ExperimentTable, facts: CompetitionTable, where: str) -> None:
+    """Refuse keys that contradict each other or the task."""
+    if table.calibrate != "none" and not facts.task.endswith("classification"):
+        raise ConfigError(f"{where}: calibrate is for probabilities, and the task is '{facts.task}'.")
+    if table.validation == "oob" and table.seeds > 1:
+        raise ConfigError(f"{where}: out of bag, more seeds are more bags.", hint="Raise bags instead of seeds.")
+    if table.validation == "oob" and table.pseudo is not None:
+        raise ConfigError(
+            f'{where}: pseudo needs validation = "folds": each fold\'s test labels come from models that never saw it.'
+        )
+
+
+def _labeller(
+    table: _ExperimentTable,
+    name: str,
+    tables: Mapping[str, Any],
+    recipes: Mapping[str, Recipes],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
+) -> Experiment | None:
+    """The experiment that labels test rows."""
+    if table.pseudo is None:
+        return None
+    where = f"{path} [experiments.{name}]"
+    seen = [name]
+    labeller: str | None = table.pseudo
+    while labeller is not None:
+        if labeller not in tables:
+            raise ConfigError(f"{where}: pseudo = '{labeller}' is no experiment.", hint=nearest(labeller, tables))
+        if labeller in seen:
+            raise ConfigError(f"{where}: pseudo goes in a circle: {' -> '.join([*seen, labeller])}.")
+        seen.append(labeller)
+        labeller = _inherit(labeller, tables, where, ()).get("pseudo")
+    found = _experiment(table.pseudo, tables, recipes, facts, check_params, path)
+    if found.validation != "folds":
+        raise ConfigError(f"{where}: pseudo = '{found.name}' has no models of folds.", hint="Name one that has.")
+    return found
 
 
 def _recipes(name: str | None, recipes: Mapping[str, Recipes], where: str) -> Recipes | None:

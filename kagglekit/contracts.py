@@ -37,7 +37,7 @@ __all__ = [
 Label = str | int
 Task = Literal["classification", "regression", "image-classification", "image-regression", "image-segmentation"]
 Form = Literal["label", "value", "probability", "probabilities", "ranking", "mask"]
-Decision = Literal["argmax", "shares"]
+Decision = Literal["argmax", "shares", "threshold"]
 RunKind = Literal["oof", "oob", "blend"]
 
 
@@ -67,9 +67,10 @@ class Competition:
     form : {"label", "value", "probability", "probabilities", "ranking", "mask"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
         per class, labels in order of belief separated by spaces, or a mask as run-length text (`kagglekit.masks`).
-    decision : {"argmax", "shares"}
-        How labels are made of probabilities: the likeliest class, or, for ordered integer classes, cuts of the
-        expected class under which every class gets its share of the training rows.
+    decision : {"argmax", "shares", "threshold"}
+        How labels are made of probabilities: the likeliest class; for ordered integer classes, cuts of the expected
+        class under which every class gets its share of the training rows; for two classes and a metric of labels, the
+        threshold under which the other folds score best.
 
     Raises
     ------
@@ -100,6 +101,12 @@ class Competition:
         if self.decision == "shares" and not all(isinstance(c, int) for c in self.classes or ("none",)):
             raise ConfigError(
                 f"{self.slug}: decision 'shares' needs ordered integer classes, got {preview(self.classes)}.",
+                hint='Use decision = "argmax".',
+            )
+        if self.decision == "threshold" and (len(self.classes) != 2 or get_metric(self.metric).needs != "labels"):
+            raise ConfigError(
+                f"{self.slug}: decision 'threshold' needs two classes and a metric of labels, got {len(self.classes)} "
+                f"classes and '{self.metric}'.",
                 hint='Use decision = "argmax".',
             )
         if len(set(self.classes)) < len(self.classes):
@@ -310,6 +317,8 @@ class Run:
         For blends: the score on the very rows that chose the weights; shown beside the honest one, never instead.
     study : mapping
         For blends: how they were chosen, what each member adds, how alike members err; plain JSON values.
+    seed_scores : tuple of tuples of float
+        Where models of several seeds were averaged: for each fit, the score of each seed's model alone.
     unscored : int
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
     versions, git : mapping of str to str
@@ -337,6 +346,7 @@ class Run:
     weights: Mapping[str, float] = field(default_factory=dict)
     fit_score: float | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
+    seed_scores: tuple[tuple[float, ...], ...] = ()
     unscored: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)

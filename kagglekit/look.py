@@ -364,6 +364,11 @@ class _Look:
         return form
 
     def _decision(self, metric: str) -> Decision:
+        if metric in ("f1", "f1_macro", "mcc") and self.y.nunique() == 2:
+            self.reasons["decision"] = (
+                f"The best threshold for {metric} is seldom one half. It is fitted on other folds than it is scored on."
+            )
+            return "threshold"
         if metric != "qwk" or not types.is_integer_dtype(self.y) or self.y.nunique() < 3:
             return "argmax"
         self.reasons["decision"] = (

@@ -27,7 +27,7 @@ from kagglekit.train import run_id, train
 
 __all__ = ["Rebuilt", "rebuild"]
 
-_SHARED = ("seed", "target_transform", "validation", "bags")
+_SHARED = ("seed", "target_transform", "validation", "bags", "seeds", "calibrate")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
+from kagglekit.calibration import Method, calibrated
 from kagglekit.contracts import Competition, Folds
-from kagglekit.decisions import expected_class, fit_thresholds
+from kagglekit.decisions import CUTS, expected_class, fit_cut, fit_thresholds
 from kagglekit.metrics import get_metric
 
-__all__ = ["decide", "decided", "fold_scores"]
+__all__ = ["calibrate", "decide", "decided", "fold_scores"]
 
 
 def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
@@ -26,10 +29,12 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competiti
     Returns
     -------
     DataFrame by id
-        `frame` itself for the rule "argmax"; for "shares" one for the chosen class and nought for the others.
+        `frame` itself for the rule "argmax"; for others one for the chosen class and nought for the rest.
     """
     if competition.decision == "argmax" or reference.empty:
         return frame
+    if competition.decision == "threshold":
+        return _cut(frame, reference, y, competition)
     classes = [int(c) for c in competition.classes]
     values = expected_class(reference, classes)
     labels = fit_thresholds(y.loc[reference.index], values, classes).apply(expected_class(frame, classes))
@@ -49,12 +54,40 @@ def decided(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competit
     """
     if competition.decision == "argmax":
         return oof
+    return _by_others(oof, folds, lambda own, others: decide(own, others, y, competition))
+
+
+def calibrate(
+    method: Method, oof: pd.DataFrame, test: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Calibrated predictions: each fold by what the other folds' rows say, test rows by what all rows say.
+
+    Rows of a time-forward split that have no earlier fold stay as they are.
+    """
+    classes = competition.classes
+    found = _by_others(oof, folds, lambda own, others: calibrated(method, others, y, classes)(own))
+    return found, calibrated(method, oof, y, classes)(test)
+
+
+def _by_others(
+    oof: pd.DataFrame, folds: Folds, mend: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """Each fold's rows, mended by what the other folds' rows, or those of earlier ones, tell."""
     numbers = folds.assignment.iloc[:, 0].loc[oof.index]
     parts = []
     for fold in range(folds.n):
         others = (numbers < fold) & (numbers >= 0) if folds.scheme == "time" else numbers != fold
-        parts.append(decide(oof[numbers == fold], oof[others], y, competition))
+        parts.append(mend(oof[numbers == fold], oof[others]))
     return pd.concat(parts).loc[oof.index[numbers >= 0]]
+
+
+def _cut(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
+    metric = competition.metric if competition.metric in CUTS else "accuracy"
+    label = competition.classes[1]
+    found = fit_cut((y.loc[reference.index] == label).to_numpy(), reference[str(label)].to_numpy(dtype=float), metric)
+    positive = frame[str(label)].to_numpy(dtype=float) >= found
+    hits = np.column_stack([~positive, positive])
+    return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
 
 
 def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:

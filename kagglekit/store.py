@@ -51,6 +51,8 @@ class FoldResult:
     seconds, peak_mb : float
     oof, test : Predictions
         For the scored rows, and for all test rows.
+    seed_scores : tuple of float
+        The metric of each seed's model alone, where several were averaged.
     """
 
     name: str
@@ -59,6 +61,7 @@ class FoldResult:
     peak_mb: float
     oof: Predictions
     test: Predictions
+    seed_scores: tuple[float, ...] = ()
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -102,7 +105,9 @@ def read_run(folder: Path) -> Run:
         raise StoreError(f"{folder} was written by another version of kagglekit.", hint="Upgrade kagglekit.")
     oof, test = _predictions(folder)
     try:
-        return Run(**{**facts, "scores": tuple(facts["scores"])}, oof=oof, test=test)
+        of_seeds = tuple(tuple(scores) for scores in facts.get("seed_scores", ()))
+        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds}
+        return Run(**facts, oof=oof, test=test)
     except (KeyError, TypeError) as error:
         raise StoreError(f"{folder / 'run.json'} does not say what a run says ({error}).") from error
 
@@ -144,6 +149,7 @@ class Draft:
             return None
         facts = _fold_facts(folder)
         oof, test = _predictions(folder)
+        facts["seed_scores"] = tuple(facts.get("seed_scores", ()))
         return FoldResult(name=name, **facts, oof=oof, test=test)
 
     def save_fold(self, result: FoldResult) -> None:
@@ -151,7 +157,8 @@ class Draft:
         with atomic_folder(self.folder / result.name) as folder:
             write_frame(folder / "oof.parquet", result.oof.frame)
             write_frame(folder / "test.parquet", result.test.frame)
-            facts = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
+            facts: dict[str, Any] = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
+            facts |= {"seed_scores": list(result.seed_scores)} if result.seed_scores else {}
             write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in _FOLD_FILES}})
 
     def take_fold(self, source: Path) -> bool:
@@ -282,6 +289,10 @@ class Store:
     def folds(self, run_id: str) -> list[str]:
         """Names of the finished folds of a run, whether it is complete or not."""
         return sorted(p.parent.name for p in (self.folder / run_id).glob("*/fold.json"))
+
+    def fold(self, run_id: str, name: str) -> FoldResult | None:
+        """One fit of a run, as it was stored; None where it is not there."""
+        return Draft(self.folder / run_id).fold(name)
 
     def ids(self) -> list[str]:
         """Ids of all finished runs, sorted, so that nothing depends on how a folder lists its files."""

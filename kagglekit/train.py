@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from kagglekit.models.features import featured
 from kagglekit.parallel import on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import fold_scores
+from kagglekit.scoring import calibrate, fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
@@ -46,6 +46,7 @@ _CARVED = 0.15  # share of the fit rows that early stopping watches
 _DRAW: Mapping[str, Any] = {"bootstrap": True, "max_samples": 1.0}
 # Where and how fast, or said elsewhere.
 _NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "precision", "random_state")
+_NEXT_SEED = 1000  # apart from those of repeats, which count up by one
 OnFold = Callable[[FoldResult], None]
 MayFit = Callable[[str], bool]
 
@@ -65,7 +66,10 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     offered = registry.parameters(experiment.model, prepared.competition.task)
     defaults = {name: _plain(p.default) for name, p in offered.items() if name not in _NOT_SETTINGS}
     drawing = {"bagging": dict(_DRAW)} if experiment.bags else {}
-    return {**experiment.settings, **drawing, "params": {**defaults, **experiment.params}}
+    labelled = {}
+    if experiment.pseudo is not None:
+        labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), "share": experiment.pseudo_share}}
+    return {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
 
 
 def run_settings(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
@@ -158,6 +162,7 @@ def _train(
     identity = run_id(job.prepared, job.experiment)
     if store.has(identity):
         return store.load(identity)
+    job = replace(job, labeller=_labeller(job.prepared, job.experiment, store, job.progress, n_jobs))
     job.check()
     with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
         if job.experiment.validation == "oob":
@@ -198,6 +203,47 @@ def first_fit(
     return model, X, y
 
 
+def _labeller(
+    prepared: Prepared, experiment: Experiment, store: Store, progress: Progress | None, n_jobs: int
+) -> _Labeller | None:
+    """The trained run that labels test rows; it is trained now if it was not."""
+    if experiment.pseudo is None:
+        return None
+    run = train(prepared, experiment.pseudo, store, progress=progress, n_jobs=n_jobs)
+    return _Labeller(store, run.id, experiment.pseudo_share)
+
+
+@dataclass(frozen=True)
+class _Labeller:
+    """Test rows under labels that a run's models gave them.
+
+    The rows that a fold is scored on had no part in them: its test labels come from that fold's model alone.
+    """
+
+    store: Store
+    run: str
+    share: float
+
+    def rows(self, split: Split, competition: Competition) -> pd.Series:
+        """The surest labels, by test id; for values, a share of the rows, the same for each fold.
+
+        Raises
+        ------
+        StoreError
+            The run's fold is no longer there.
+        """
+        if (fold := self.store.fold(self.run, split.name)) is None:
+            raise StoreError(f"The run {self.run} no longer holds {split.name}.", hint="Train it again elsewhere.")
+        frame = fold.test.frame
+        n = max(1, round(self.share * len(frame)))
+        if not competition.is_classification:
+            chosen = np.sort(np.random.default_rng(0).permutation(len(frame))[:n])
+            return frame.iloc[chosen, 0].astype(float)
+        chosen = np.sort(np.argsort(-frame.max(axis=1).to_numpy(), kind="stable")[:n])
+        named = dict(zip(competition.columns, competition.classes, strict=True))
+        return frame.iloc[chosen].idxmax(axis=1).map(named)
+
+
 @dataclass(frozen=True)
 class _Job:
     """One experiment on one prepared competition."""
@@ -205,6 +251,7 @@ class _Job:
     prepared: Prepared
     experiment: Experiment
     progress: Progress
+    labeller: _Labeller | None = None
 
     @property
     def competition(self) -> Competition:
@@ -258,7 +305,12 @@ class _Job:
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
         """What `fit` needs besides, so that bags draw whole groups."""
         group = self.competition.group
-        return {"groups": self.prepared.train.loc[ids, group]} if group and self.experiment.bags else {}
+        if not group or not self.experiment.bags:
+            return {}
+        known = self.prepared.train[group]
+        if self.labeller is not None:
+            known = pd.concat([known, _named_apart(self.prepared.test[group])])
+        return {"groups": known.loc[ids]}
 
     def labels(self) -> pd.Series:
         """What may be fitted on: labels after cleaning, without the rows that it leaves out."""
@@ -279,9 +331,21 @@ class _Job:
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
         if not getattr(estimator, "uses_eval_set", False):
-            return X.loc[fit_ids], y.loc[fit_ids], {}
+            return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), {}
         fit_ids, carved = _carve(self, fit_ids)
-        return X.loc[fit_ids], y.loc[fit_ids], {"eval_set": (X.loc[carved], y.loc[carved])}
+        stop_by = {"eval_set": (X.loc[carved], y.loc[carved])}
+        return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
+
+    def with_test_rows(self, split: Split, X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+        """Fit rows, and after them the test rows that a labeller labels; early stopping never watches those."""
+        if self.labeller is None:
+            return X, y
+        labels = self.labeller.rows(split, self.competition)
+        if not self.competition.is_classification:
+            labels = get_target(self.experiment.target_transform).forward(labels)
+        more = _named_apart(self.columns(self.prepared.test).loc[labels.index])
+        labels = _named_apart(labels).astype(y.dtype)
+        return pd.concat([X, more]), pd.concat([y, labels]).rename(y.name)
 
     def predict(self, estimator: Any, X: pd.DataFrame) -> Predictions:
         """Predictions by id: classes that the fit rows lacked get probability nought, never another class's column."""
@@ -337,22 +401,36 @@ def _tell(on_fold: OnFold | None, result: FoldResult) -> None:
         on_fold(result)
 
 
+def _named_apart(rows: Any) -> Any:
+    """Rows of test under ids that no training row has."""
+    return rows.set_axis([f"test {i}" for i in rows.index], axis=0)
+
+
 def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
     start = time.perf_counter()
-    estimator = job.estimator(job.experiment.seed + split.repeat)
-    X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index))
-    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
+    seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
+    fits = [_fit_once(job, split, seed) for seed in seeds]
+    oof = _mean_by_id([oof for oof, _ in fits], split.score_ids)
     result = FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
-        test=job.predict(estimator, job.columns(job.prepared.test)),
+        test=_mean_by_id([test for _, test in fits], job.prepared.test.index),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
+        seed_scores=tuple(job.score(oof) for oof, _ in fits) if len(fits) > 1 else (),
     )
     draft.save_fold(result)
     return result
+
+
+def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
+    """Predictions of the scored rows and of test by one model."""
+    estimator = job.estimator(seed)
+    X, y, stop_by = job.fit_rows(split, estimator)
+    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
+    return oof, job.predict(estimator, job.columns(job.prepared.test))
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
@@ -462,6 +540,11 @@ def _out_of_bag(job: _Job, estimator: Any) -> pd.DataFrame:
 def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Sequence[FoldResult]) -> Run:
     is_oob = experiment.validation == "oob"
     oof = results[0].oof if is_oob else _mean_by_id([r.oof for r in results], prepared.folds.scored_ids)
+    test = _mean_by_id([r.test for r in results], prepared.test.index)
+    if experiment.calibrate != "none":
+        facts, folds = prepared.competition, prepared.folds
+        mended = calibrate(experiment.calibrate, oof.frame, test.frame, prepared.y, folds, facts)
+        oof, test = map(Predictions, mended)
     run = Run(
         name=experiment.name,
         key=identity.rpartition("-")[2],
@@ -470,11 +553,12 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         parent=experiment.based_on,
         settings=_resolved(prepared, experiment),
         metric=prepared.competition.metric,
-        scores=_scores(prepared, oof, results),
+        scores=_scores(prepared, experiment, oof, results),
         data=prepared.data,
         folds=prepared.folds.fingerprint,
         oof=oof,
-        test=_mean_by_id([r.test for r in results], prepared.test.index),
+        test=test,
+        seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),
@@ -491,6 +575,8 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
 
 
 def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
+    if len(parts) == 1 and parts[0].frame.index.equals(ids):
+        return parts[0]
     frame = pd.concat([part.frame for part in parts])
     mean = frame.groupby(level=0, sort=False).mean()
     if len(mean) != len(ids):
@@ -498,9 +584,12 @@ def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
     return Predictions(mean.loc[ids])
 
 
-def _scores(prepared: Prepared, oof: Predictions, results: Sequence[FoldResult]) -> tuple[float, ...]:
-    """One score for each fit; or, for out-of-bag predictions and decision rules, one for each fold's rows."""
-    if results[0].name != "oob" and prepared.competition.decision == "argmax":
+def _scores(
+    prepared: Prepared, experiment: Experiment, oof: Predictions, results: Sequence[FoldResult]
+) -> tuple[float, ...]:
+    """One score for each fit; or, for out-of-bag predictions, decisions and calibration, one for each fold's rows."""
+    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none"
+    if results[0].name != "oob" and as_fitted:
         return tuple(r.score for r in results)
     return fold_scores(oof.frame, prepared.y, prepared.folds, prepared.competition)
 

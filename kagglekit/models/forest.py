@@ -7,6 +7,7 @@ between them means that the validation rows are not like the training rows.
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,9 @@ class Forest(OutOfBag):
     Attributes
     ----------
     forest_ : the fitted scikit-learn forest
+    oob_curve_ : Series of float, indexed by numbers of trees
+        With `oob` only: the out-of-bag error of the first so many trees (share of wrong labels, or root of the mean
+        square). Where it is flat, more trees are only slower.
     oob_prediction_, oob_counts_, never_oob_
         With `oob` only: see `OutOfBag`. Rows that every tree has drawn are to be expected with fewer than about 20.
 
@@ -97,17 +101,22 @@ class Forest(OutOfBag):
         # Threads add up the trees in whatever order they end, which changes the last digits from call to call.
         return forest.set_params(n_jobs=1)
 
-    def _learn_oob(self, prepared: pd.DataFrame, columns: list[Any]) -> None:
+    def _learn_oob(self, prepared: pd.DataFrame, target: np.ndarray, columns: list[Any]) -> None:
         """Add up, for each row, the trees that did not draw it: tree by tree, as a thousand of them fill the memory."""
         values = prepared.to_numpy(np.float32)
         total, counts = np.zeros((len(values), len(columns))), np.zeros(len(values), dtype=np.int64)
-        for tree, drawn in zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True):
+        looked_at, curve = _looked_at(self.n_estimators), {}
+        members = zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True)
+        for n_trees, (tree, drawn) in enumerate(members, start=1):
             out = np.ones(len(values), dtype=bool)
             out[drawn] = False
             if out.any():
                 grown = tree.predict_proba if hasattr(tree, "predict_proba") else tree.predict
                 total[out] += grown(values[out]).reshape(-1, len(columns))
                 counts += out
+            if n_trees in looked_at and (some := counts > 0).any():
+                curve[n_trees] = self._oob_error(total[some] / counts[some, None], target[some])
+        self.oob_curve_ = pd.Series(curve, dtype=float, name="oob_error").rename_axis("trees")
         self._keep_oob(total, counts, prepared.index, columns)
         if len(self.never_oob_):
             warnings.warn(
@@ -115,6 +124,14 @@ class Forest(OutOfBag):
                 "and have no out-of-bag prediction; raise n_estimators or lower max_samples.",
                 stacklevel=4,
             )
+
+    @abstractmethod
+    def _oob_error(self, predicted: np.ndarray, target: np.ndarray) -> float: ...
+
+
+def _looked_at(n_trees: int) -> set[int]:
+    """About thirty numbers of trees, denser at first, where the error still falls."""
+    return {round(n) for n in np.geomspace(min(10, n_trees), n_trees, 30)}
 
 
 class ForestClassifier(Forest, TabularClassifier):
@@ -125,10 +142,13 @@ class ForestClassifier(Forest, TabularClassifier):
     def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
         self.forest_ = self._grow(prepared, numbers)
         if self.oob:
-            self._learn_oob(prepared, list(self.classes_))
+            self._learn_oob(prepared, numbers, list(self.classes_))
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.forest_.predict_proba(prepared.to_numpy(np.float32)))
+
+    def _oob_error(self, predicted: np.ndarray, target: np.ndarray) -> float:
+        return float((predicted.argmax(axis=1) != target).mean())
 
 
 class ExtraTreesClassifier(ForestClassifier):
@@ -145,10 +165,13 @@ class ForestRegressor(Forest, TabularRegressor):
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
         self.forest_ = self._grow(prepared, values)
         if self.oob:
-            self._learn_oob(prepared, ["value"])
+            self._learn_oob(prepared, values, ["value"])
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.forest_.predict(prepared.to_numpy(np.float32)))
+
+    def _oob_error(self, predicted: np.ndarray, target: np.ndarray) -> float:
+        return float(np.sqrt(((predicted[:, 0] - target) ** 2).mean()))
 
 
 class ExtraTreesRegressor(ForestRegressor):

@@ -133,6 +133,7 @@ CASES: list[Case] = [
     Case("mean", "regression"),
     *(Case("oner", t) for t in ("classification", "regression")),
     *(Case("linear", t) for t in ("classification", "regression")),
+    *(Case("linear", t, {"splines": 4, "interactions": 5}) for t in ("classification", "regression")),
     *(Case("forest", t, _SMALL) for t in ("classification", "regression")),
     *(Case("extra-trees", t, _SMALL) for t in ("classification", "regression")),
     *(Case("lightgbm", t, _SMALL) for t in ("classification", "regression")),

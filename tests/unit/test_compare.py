@@ -195,3 +195,16 @@ def test_the_same_run_or_other_data_are_refused():
 def test_rows_that_would_decide_are_always_more_than_there_are():
     assert _rows_needed(891, 0.0084, -0.01684) == 892  # an interval that ends at zero exactly
     assert _rows_needed(100, 0.01, 0.01) == 385  # 1.96 squared times as many
+
+
+def test_runs_of_several_seeds_tell_their_own_noise():
+    prepared = made_prepared()
+    spread = np.random.default_rng(1).normal(20, 1.0, (5, 4))
+    runs = [
+        replace(made_run(prepared, name, values), seed_scores=tuple(map(tuple, spread)))
+        for name, values in zip(("old", "new"), errors(0, gap=0.5), strict=True)
+    ]
+    found = compare(prepared, *runs, n_resamples=200)
+    assert found.seeds.source == "4 and 4 seeds on each fold"
+    assert found.seeds.error == pytest.approx(np.sqrt(2 * np.var(spread.mean(axis=0), ddof=1) / 4))
+    assert found.seeds.df == 6

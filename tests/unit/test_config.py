@@ -195,3 +195,27 @@ def test_recipes_are_named_and_a_change_of_them_is_one_change(tmp_path):
 def test_recipes_that_cannot_be_are_refused(tmp_path, old, new, says):
     with pytest.raises(ConfigError, match=says):
         load(tmp_path, BASE + RECIPES.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('seeds = 3\nvalidation = "oob"', "more seeds are more bags"),
+        ('pseudo = "a"\nvalidation = "oob"', "pseudo needs validation"),
+        ('pseudo = "nobody"', "pseudo = 'nobody' is no experiment"),
+        ('pseudo = "c"', "goes in a circle: c -> c"),
+        ('calibrate = "platt"', "calibrate"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(tmp_path, keys, says):
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, f'{BASE}\n[experiments.c]\nwhy = "x"\nbased_on = "a"\n{keys}\n')
+
+
+def test_logarithms_are_fitted_where_the_metric_compares_logarithms(tmp_path):
+    text = BASE.replace('"classification"', '"regression"').replace('"accuracy"', '"rmsle"')
+    assert load(tmp_path, text).experiment("b").target_transform == "log1p"
+    plain = load(tmp_path, text.replace("n_estimators = 50", 'target_transform = "none"'))
+    assert plain.experiment("b").target_transform == "none"
+    with pytest.raises(ConfigError, match="calibrate is for probabilities"):
+        load(tmp_path, text.replace("n_estimators = 50", 'calibrate = "clip"'))

@@ -77,3 +77,17 @@ def test_a_share_of_columns_above_one_is_refused() -> None:
     X, y = rows()
     with pytest.raises(ConfigError, match="max_features"):
         ForestClassifier(max_features=2.5).fit(X, y)
+
+
+def test_the_curve_ends_at_the_out_of_bag_error_and_more_trees_help() -> None:
+    r = np.random.default_rng(0)
+    X = pd.DataFrame(r.normal(size=(300, 4)), columns=list("abcd"))
+    y = X["a"] + r.normal(0, 0.5, 300)
+    forest = ForestRegressor(n_estimators=80, random_state=0).fit(X, y)
+    curve = forest.oob_curve_
+    assert (curve.index[0], curve.index[-1]) == (10, 80)
+    assert curve.iloc[-1] == pytest.approx(np.sqrt(((forest.oob_prediction_["value"] - y) ** 2).mean()))
+    assert curve.iloc[-1] < curve.iloc[0]
+    labels = ForestClassifier(n_estimators=40, random_state=0).fit(X, y > 0)
+    wrong = (labels.oob_prediction_.idxmax(axis=1) != (y > 0)).mean()
+    assert labels.oob_curve_[40] == pytest.approx(wrong)

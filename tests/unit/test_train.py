@@ -351,3 +351,57 @@ def test_recipes_that_ask_for_a_column_left_out_are_refused(tmp_path):
     prepared, pipeline, store = start(tmp_path, recipes("folds", 'drop = ["code"]'), coded_frames())
     with pytest.raises(ConfigError, match="no column 'code'"):
         train(prepared, pipeline.experiment("it"), store)
+
+
+def changed_keys(extra: str, model: str = "extra-trees", more: str = "") -> str:
+    return f'{PIPELINE}\n[experiments.it]\nwhy = "x"\nmodel = "{model}"\nn_estimators = 5\noob = false\n{extra}\n{more}'
+
+
+def test_models_of_several_seeds_are_averaged_and_each_is_scored(tmp_path):
+    prepared, pipeline, store = start(tmp_path, changed_keys("seeds = 3"))
+    run = train(prepared, pipeline.experiment("it"), store)
+    assert [len(scores) for scores in run.seed_scores] == [3, 3, 3]
+    assert len(set(run.seed_scores)) > 1
+    alone = train(prepared, replace(pipeline.experiment("it"), seeds=1), store)
+    assert alone.seed_scores == ()
+    assert store.load(run.id).seed_scores == run.seed_scores
+    assert [scores[0] for scores in run.seed_scores] == list(alone.scores)
+    assert not np.allclose(run.oof.frame, alone.oof.frame)
+
+
+def test_calibrated_predictions_are_scored(tmp_path):
+    text = changed_keys('calibrate = "clip"').replace('metric = "accuracy"', 'metric = "log_loss"')
+    prepared, pipeline, store = start(tmp_path, text)
+    run = train(prepared, pipeline.experiment("it"), store)
+    plain = train(prepared, replace(pipeline.experiment("it"), calibrate="none"), store)
+    assert run.score < plain.score
+    assert run.settings["calibrate"] == "clip"
+
+
+LABELLED = """
+[experiments.pseudo]
+why = "x"
+based_on = "it"
+pseudo = "it"
+pseudo_share = 1.0
+"""
+
+
+def test_test_rows_are_labelled_by_the_model_that_never_saw_the_fold(tmp_path):
+    prepared, pipeline, store = start(tmp_path, changed_keys("", more=LABELLED))
+    wanted = pipeline.experiment("pseudo")
+    run = train(prepared, wanted, store)
+    assert store.find("it")
+    assert run.settings["pseudo"]["run"] == store.find("it")[0]
+    assert set(run.oof.ids) == set(prepared.train.index)
+    assert wanted.changes(pipeline.experiment("it")) == {"pseudo": (None, "it"), "pseudo_share": (None, 1.0)}
+
+
+def test_labelled_test_rows_make_chance_no_better(tmp_path):
+    """Test rows that are the training rows themselves: a label by any model that saw one would be its own."""
+    train_frame, test, sample = tables(n_train=150, n_test=150)
+    train_frame["colour"] = np.random.default_rng(5).permutation(train_frame["colour"].to_numpy())
+    test = test.assign(**{c: train_frame[c].to_numpy() for c in test.columns[1:]})
+    prepared, pipeline, store = start(tmp_path, changed_keys("", more=LABELLED), (train_frame, test, sample))
+    run = train(prepared, pipeline.experiment("pseudo"), store)
+    assert run.score < prepared.y.value_counts(normalize=True).max() + 0.1
