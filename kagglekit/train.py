@@ -37,7 +37,7 @@ from kagglekit.scoring import fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
-__all__ = ["first_fit", "fold_names", "run_id", "train"]
+__all__ = ["Refit", "first_fit", "fold_names", "refit", "refit_out_of_bag", "run_id", "train"]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
 # How bags draw, stored with the run. 63.2 % without replacement, which leaves out as many rows, was worse on held-out
@@ -146,6 +146,89 @@ def first_fit(
         return model, job.columns(prepared.X), job.target()
     X, y, _ = job.fit_rows(next(prepared.folds.splits()), job.estimator(experiment.seed))
     return model, X, y
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """A model fitted again as `train` fits it, to be looked at; nothing is stored.
+
+    Parameters
+    ----------
+    name : str
+        As in `Split.name`, or "oob".
+    estimator : Any
+        Fitted.
+    fit_ids, score_ids : Index
+        Training ids that it was fitted on, and those that it may be judged by.
+    X, test : DataFrame by id
+        All training and test rows, in the columns that it takes.
+    """
+
+    name: str
+    estimator: Any
+    fit_ids: pd.Index
+    score_ids: pd.Index
+    X: pd.DataFrame
+    test: pd.DataFrame
+    _job: _Job
+
+    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Predictions of any rows in the competition's columns and the target's own unit, by the index of `X`."""
+        return self._job.predict(self.estimator, X).frame
+
+    def out_of_bag(self) -> pd.DataFrame:
+        """Out-of-bag predictions of the rows that have one; of `refit_out_of_bag` only."""
+        return self._job.finish(_out_of_bag(self._job, self.estimator)).frame
+
+
+def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress: Progress | None = None) -> Refit:
+    """Fit an experiment's model on the fit rows of one split, with the seed that `train` would give it.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    experiment : Experiment
+    split : Split
+        Of the competition's folds, or of others; fewer ids than there are make a sample.
+    progress : Progress, optional
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`.
+    """
+    job = _Job(prepared, experiment, progress or Silent())
+    job.check()
+    estimator = job.estimator(experiment.seed + split.repeat)
+    X, y, stop_by = job.fit_rows(split, estimator)
+    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
+
+
+def refit_out_of_bag(
+    prepared: Prepared, experiment: Experiment, ids: pd.Index, *, progress: Progress | None = None
+) -> Refit:
+    """Fit an experiment's forest, or bags, on these training ids and keep its out-of-bag predictions.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`; grouped and dated rows are not refused here: whoever shows the score says what it is worth.
+    """
+    job = _Job(prepared, experiment, progress or Silent())
+    job.check()
+    target = job.target()
+    ids = ids[ids.isin(target.index)]
+    estimator = job.estimator(experiment.seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # they are left out
+        estimator.set_params(oob=True).fit(job.columns(prepared.X).loc[ids], target.loc[ids], **job.groups(ids))
+    return _refitted(job, "oob", estimator, ids, ids[:0])
+
+
+def _refitted(job: _Job, name: str, estimator: Any, fit_ids: pd.Index, score_ids: pd.Index) -> Refit:
+    X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
+    return Refit(name, estimator, fit_ids, score_ids, X, test, job)
 
 
 @dataclass(frozen=True)
