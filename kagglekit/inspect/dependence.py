@@ -14,7 +14,7 @@ from kagglekit.inspect.importance import Importance
 from kagglekit.inspect.subject import Subject
 from kagglekit.models.readers import as_levels, kind_of
 from kagglekit.report.blocks import Chart
-from kagglekit.report.drawing import ACCENT, LINE, SOFT, bare, draw, grid
+from kagglekit.report.drawing import ACCENT, SOFT, bare, draw, grid
 from kagglekit.report.words import number, plural, trimmed
 
 __all__ = ["Curve", "Dependence", "measure_dependence"]
@@ -135,7 +135,7 @@ def _paint_curve(upper: Any, lower: Any, curve: Curve) -> None:
     x = np.array(curve.places)
     grid(upper, "y")
     for line in curve.lines:
-        upper.plot(x, line, color=LINE, linewidth=0.8, zorder=1)
+        upper.plot(x, line, color=SOFT, alpha=0.3, linewidth=0.7, zorder=1)
     if curve.kind != "category":
         upper.fill_between(x, curve.low, curve.high, color=ACCENT, alpha=0.2, linewidth=0, zorder=2)
         upper.plot(x, curve.mean, color=ACCENT, linewidth=2.4, zorder=3)
@@ -212,7 +212,7 @@ def _curve(subject: Subject, column: str) -> Curve:
     by_fold = means[..., shown]
     return Curve(
         column=column,
-        output=f"P({outputs[shown]})" if len(outputs) > 1 else outputs[0],
+        output=f"P({subject.prepared.y.name} = {outputs[shown]})" if len(outputs) > 1 else outputs[0],
         values=values,
         places=places,
         kind=kind,

@@ -116,6 +116,7 @@ class Waterfall:
                 )
             axes.plot([self.base, self.base], [-0.3, 1.3], color=SOFT, linewidth=0.8)
             axes.plot([self.base, self.said], [places[0], places[-1]], "o", color=SOFT, markersize=6)
+            axes.use_sticky_edges = False
             axes.margins(x=0.16)
             axes.set_xlabel(f"{self.output} ({self.scale})")
 
@@ -165,7 +166,7 @@ def take_apart(subject: Subject, row: str) -> Waterfall:
     return Waterfall(
         row=row,
         which=_which(subject, fits, is_test=not truth),
-        output=f"P({shown})" if known[0].scale == "probability" else shown,
+        output=_output(subject, shown, known[0].scale),
         scale=_scale(subject, known[0].scale),
         base=base,
         parts=tuple(Part(str(c), _text(X, str(c)), float(added[c])) for c in order if added[c] != 0)
@@ -212,6 +213,13 @@ def _shown_output(fits: Sequence[Refit], X: pd.DataFrame, outputs: Sequence[str]
         return outputs[-1]
     said = sum(fit.predict(X).to_numpy(dtype=float)[0] for fit in fits)
     return outputs[int(np.argmax(said))]
+
+
+def _output(subject: Subject, shown: str, scale: str) -> str:
+    facts = subject.prepared.competition
+    if not facts.is_classification:
+        return facts.target
+    return f"P({facts.target} = {shown})" if scale == "probability" else f"{facts.target} = {shown}"
 
 
 def _scale(subject: Subject, scale: str) -> str:
