@@ -43,7 +43,7 @@ Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the sa
 PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
 ]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except sending.")]
 
 
@@ -82,13 +82,21 @@ def new(
 
 
 @app.command()
-def download(comp: Comp, on: On = None) -> None:
+def download(
+    comp: Comp,
+    file: Annotated[str | None, typer.Option(help="Only this file, as the site lists it; no stage reads it.")] = None,
+    on: On = None,
+) -> None:
     """Stage 1: fetch the competition's files."""
     from kagglekit.sites import open_gateway
 
     flow = _flow(comp, on)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
-        typer.echo(_shown(flow.download(gateway).files))
+        if file is None:
+            typer.echo(_shown(flow.download(gateway).files))
+            return
+        single = flow.download_file(gateway, file)
+    typer.echo(f"{_shown(single.path(file))} ({single.words(file)})")
 
 
 @app.command()
@@ -418,18 +426,45 @@ def kernel_push(
 
 @arena_app.command("create")
 def arena_create(
-    folder: Annotated[Path, typer.Argument(help="What a competitor downloads, plus solution.csv.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A folder with solution.csv; or one labelled CSV, or a folder of images for each label."),
+    ],
     name: Annotated[str, typer.Option(help="The competition's name in the arena.")],
     metric: Annotated[str | None, typer.Option(help="How it is scored; guessed from the answers if not given.")] = None,
     title: Annotated[str | None, typer.Option(help="Its title.")] = None,
+    target: Annotated[str | None, typer.Option(help="Of a labelled CSV: the column to predict.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Of a labelled CSV: the column that names rows.")] = None,
+    cut: Annotated[str | None, typer.Option(help="How rows are hidden: random, stratified, group or time.")] = None,
+    by: Annotated[str | None, typer.Option(help="The column of groups or times that the cut goes by.")] = None,
+    test_share: Annotated[float, typer.Option(help="Share of the rows that are hidden.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Another seed hides other rows.")] = 0,
+    teams: Annotated[int, typer.Option(min=0, help="Simulated teams on the leaderboard.")] = 0,
+    allow_copies: Annotated[
+        bool, typer.Option("--allow-copies", help="Host it though training rows or images are among the test ones.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a competition of the same name.")] = False,
 ) -> None:
-    """Host a folder as a practice competition, its solution hidden."""
+    """Host a folder, or cut a hidden test set out of one labelled CSV or folder of images."""
     from kagglekit.arena import hosting
+    from kagglekit.arena.cutting import Cut, ready
 
-    workspace = _workspace("arena")
-    hosted = hosting.create(folder, workspace.arena, name, metric=metric, title=title, replace=replace)
-    for line in hosted.notes:
+    home = _workspace("arena").arena
+    chosen = Cut(target=target, id=id_, how=cut, by=by, share=test_share, seed=seed)
+    with ready(source, home, chosen) as found:
+        hosted = hosting.create(
+            found.folder,
+            home,
+            name,
+            metric=metric,
+            title=title,
+            group=found.group,
+            time=found.time,
+            teams=teams,
+            allow_copies=allow_copies,
+            replace=replace,
+        )
+    for line in (*found.notes, *hosted.notes):
         typer.echo(line)
     typer.echo(f"Hosted '{name}' ({hosted.metric}). Next: kagglekit new {name} --on arena")
 
@@ -448,17 +483,36 @@ def arena_list(as_json: Json = False) -> None:
     _print(facts, as_json)
 
 
+@arena_app.command("worlds")
+def arena_worlds(
+    world: Annotated[str | None, typer.Argument(help="One world: its page, and what is worth trying there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The practice competitions that code makes: task, metric, rows, and what each is about."""
+    from kagglekit.arena.worlds import WORLDS, get_world
+
+    chosen = [get_world(world)] if world else list(WORLDS.values())
+    if as_json:
+        _print({w.name: w.as_json() for w in chosen}, as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.world(chosen[0].as_json()) if world else console.worlds([w.as_json() for w in chosen]))
+
+
 @arena_app.command("draw")
 def arena_draw(
     world: Annotated[str, typer.Argument(help="A world, such as paddy.")],
     scale: Annotated[float | None, typer.Option(help="Share of the real competition's size; 1.0 is all of it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed draws another world of the same kind.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace it at another size or seed.")] = False,
 ) -> None:
     """Draw a practice world and host it; `submit` does so by itself at the default size."""
     from kagglekit.arena.worlds import get_world
     from kagglekit.sites import host_world
 
     workspace, progress = _start("arena")
-    host_world(workspace, get_world(world).slug, progress, scale)
+    host_world(workspace, get_world(world).slug, progress, scale, seed=seed, replace=replace)
 
 
 @arena_app.command("grade")
@@ -475,16 +529,52 @@ def arena_grade(
     _print({"public": grade.public, "private": grade.private, "all": grade.all_rows}, as_json)
 
 
+@arena_app.command("rehearse")
+def arena_rehearse(
+    name: Annotated[str, typer.Argument(help="The competition's name in the arena.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Submission files; what was sent, and runs, if none.")
+    ] = None,
+    splits: Annotated[int, typer.Option(min=1, help="Public and private splits of the hidden rows.")] = 20,
+    public_share: Annotated[
+        float | None, typer.Option("--public-share", help="Share of the hidden rows that is public.")
+    ] = None,
+    teams: Annotated[int | None, typer.Option(min=0, help="Simulated teams; those on the board if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed draws other splits.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Grade the same submissions over many splits: how place, medal and the gap to the public score vary."""
+    from kagglekit.sites import rehearse
+
+    workspace, progress = _start("arena")
+    found = rehearse(
+        workspace, name, files or (), progress, splits=splits, public_share=public_share, teams=teams, seed=seed
+    )
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.rehearsal(found.as_json()))
+
+
 @arena_app.command("serve")
-def arena_serve(port: Port = 0) -> None:
+def arena_serve(
+    port: Port = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; elsewhere than on loopback, the pages need the token too.")
+    ] = "127.0.0.1",
+) -> None:
     """Serve this workspace's arena until Ctrl-C; open its address in a browser."""
     import time
 
-    from kagglekit.arena.server import Arena
-    from kagglekit.arena.shell import announced
+    from kagglekit.arena.server import Arena, is_loopback
+    from kagglekit.arena.shell import announced, exposed
 
     home = _workspace("arena").arena
-    with Arena(home, port=port) as arena, announced(home, arena.url):
+    with Arena(home, port=port, host=host) as arena, announced(home, arena.url):
+        if not is_loopback(host):
+            typer.echo(exposed(arena.url, arena.username), err=True)
         typer.echo(f"Arena at {arena.url} (Ctrl-C stops it)")
         while True:
             time.sleep(3600)

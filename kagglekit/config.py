@@ -293,6 +293,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_metric(facts: CompetitionTable, path: Path) -> None:
     metric = get_metric(facts.metric)
+    if metric.needs == "masks" or facts.task == "image-segmentation":
+        raise ConfigError(
+            f"{path}: no model of kagglekit predicts masks.",
+            hint="Download the data, train a model of your own, and send its file with the kaggle command.",
+        )
     wants_classes = metric.needs != "values" and not metric.ordinal
     if wants_classes and facts.task.endswith("regression"):
         raise ConfigError(f"{path}: metric '{metric.name}' scores classes, but the task is '{facts.task}'.")

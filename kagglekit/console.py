@@ -33,7 +33,19 @@ from kagglekit.progress import Task
 from kagglekit.shakeup import Swap
 from kagglekit.stats import Difference, Interval
 
-__all__ = ["RichProgress", "advice", "blend", "comparison", "final_two", "outcome", "shakeup", "table"]
+__all__ = [
+    "RichProgress",
+    "advice",
+    "blend",
+    "comparison",
+    "final_two",
+    "outcome",
+    "rehearsal",
+    "shakeup",
+    "table",
+    "world",
+    "worlds",
+]
 
 
 class RichProgress:
@@ -368,3 +380,54 @@ def _answer(result: Outcome) -> list[str]:
     if result.forecast and result.forecast.residual and result.forecast.residual.alarm:
         ahead += _fit(result.forecast, result.comp)
     return lines + ahead
+
+
+def worlds(found: Sequence[Mapping[str, Any]]) -> str:
+    """Practice competitions: a line of facts for each, and what it is about below it."""
+    wide, wide_task = (max(len(str(w[key])) for w in found) for key in ("name", "task"))
+    lines = [f"{'world':<{wide}}  {'task':<{wide_task}}  {'metric':<8}  {'train':>6}  {'test':>6}"]
+    for one in found:
+        rows = f"{one['train rows']:>6,}  {one['test rows']:>6,}"
+        lines.append(f"{one['name']:<{wide}}  {one['task']:<{wide_task}}  {one['metric']:<8}  {rows}")
+        lines += textwrap.wrap(str(one["summary"]), width=84, initial_indent="    ", subsequent_indent="    ")
+    ways = ["One of them:  kagglekit arena worlds NAME", "Start:        kagglekit new NAME --on arena"]
+    return "\n".join([*lines, "", *ways])
+
+
+def world(one: Mapping[str, Any]) -> str:
+    """One practice competition: its page's text, and how to start."""
+    facts = f"{one['task']}, {one['metric']}, {one['train rows']:,} training rows, {one['test rows']:,} to predict"
+    text = [textwrap.fill(part, width=96) for part in str(one["description"]).split("\n\n")]
+    return "\n\n".join([f"{one['title']}\n{facts}", *text, f"Start: kagglekit new {one['slug']} --on arena"])
+
+
+def rehearsal(found: Mapping[str, Any]) -> str:
+    """Places and medals over many splits, a line for each submission."""
+    entries = found["entries"]
+    wide = max(len("submission"), *map(len, entries))
+    simulated = f", {found['simulated teams']} of them simulated" if found["simulated teams"] else ""
+    rows = f"{found['hidden rows']:,} hidden rows, {found['public share']:.0%} of them public"
+    head = f"{found['splits']} splits of {rows}; {found['teams']} teams{simulated}. Practice, not Kaggle."
+    lines = [
+        head,
+        "",
+        f"{'submission':<{wide}}  {'private ' + found['metric']:<26}  {'gap':<28}  {'place':<16}  medals",
+    ]
+    for name, one in entries.items():
+        private, gap = _quantiles(one["private"], ".4f"), _quantiles(one["gap"], "+.4f")
+        place, medals = _quantiles(one["place"], ".0f"), one["medals"]
+        won = ", ".join(f"{medal} {share:.0%}" for medal, share in medals.items() if share)
+        lines.append(f"{name:<{wide}}  {private:<26}  {gap:<28}  {place:<16}  {won}")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Medians, and in brackets where 90 % of the splits lie. Gap: by how much the private score is",
+            "better than the public one. Places are on the private board, alone among baselines and",
+            "simulated teams.",
+        ]
+    )
+
+
+def _quantiles(spread: Mapping[str, float], form: str) -> str:
+    return f"{spread['median']:{form}} ({spread['from']:{form}} to {spread['to']:{form}})"

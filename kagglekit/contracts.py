@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 Label = str | int
-Task = Literal["classification", "regression", "image-classification", "image-regression"]
-Form = Literal["label", "value", "probability", "probabilities", "ranking"]
+Task = Literal["classification", "regression", "image-classification", "image-regression", "image-segmentation"]
+Form = Literal["label", "value", "probability", "probabilities", "ranking", "mask"]
 Decision = Literal["argmax", "shares"]
 RunKind = Literal["oof", "oob", "blend"]
 
@@ -54,7 +54,8 @@ class Competition:
     ----------
     slug : str
         Kaggle's name of the competition, as in its address.
-    task : {"classification", "regression", "image-classification", "image-regression"}
+    task : {"classification", "regression", "image-classification", "image-regression", "image-segmentation"}
+        Segmentation is graded by the arena; no model of kagglekit predicts masks.
     metric : str
         A name that `kagglekit.metrics` knows.
     id, target : str
@@ -63,9 +64,9 @@ class Competition:
         Every label that can occur, sorted; empty for regression. For binary tasks the second is the positive class.
     group, time : str, optional
         Columns that folds must respect.
-    form : {"label", "value", "probability", "probabilities", "ranking"}
+    form : {"label", "value", "probability", "probabilities", "ranking", "mask"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
-        per class, or labels in order of belief separated by spaces.
+        per class, labels in order of belief separated by spaces, or a mask as run-length text (`kagglekit.masks`).
     decision : {"argmax", "shares"}
         How labels are made of probabilities: the likeliest class, or, for ordered integer classes, cuts of the
         expected class under which every class gets its share of the training rows.

@@ -6,21 +6,21 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import CredentialsError
 from kagglekit.workspace import SiteName
 
-__all__ = ["TOKEN_HINT", "Credentials", "choose_site", "credentials_found", "find_credentials"]
+__all__ = ["TOKEN_HINT", "Credentials", "choose_site", "credentials_found", "find_credentials", "secured"]
 
 TOKEN_HINT = (
     "Make a token at https://www.kaggle.com/settings and save it as ~/.kaggle/access_token, or set KAGGLE_API_TOKEN."
 )
 
 _MEND = f"Mend or remove it, or practise with --on arena. {TOKEN_HINT}"
-_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Credentials:
         The older pair; `username` alone may come with a token.
     login : Path or None
         The file of `kaggle auth login`, which the client renews the token from.
+    exposed : Path or None
+        The file that holds them, when others can read it.
     note : str
-        One line for the user when the file is not as safe as it should be, else empty.
+        One line for the user about that, else empty.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Credentials:
     username: str | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)
     login: Path | None = None
+    exposed: Path | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -58,6 +61,28 @@ class Credentials:
             # Such a value cannot be sent, and the error that says so would quote it.
             if secret and not (secret.isascii() and secret.isprintable()):
                 raise CredentialsError(f"{self.source} holds characters that no Kaggle token has.", hint=TOKEN_HINT)
+
+
+def secured(found: Credentials) -> Credentials:
+    """Take a file of credentials out of the sight of others; `note` then says that it was done.
+
+    Raises
+    ------
+    CredentialsError
+        Others can read the file, and its mode cannot be changed.
+    """
+    path = found.exposed
+    if path is None:
+        return found
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        raise CredentialsError(
+            f"Other users of this computer can read {path}, and that cannot be changed ({error.strerror}).",
+            hint="Move the token to a file of your own with mode 600.",
+        ) from None
+    note = f"Other users of this computer could read {path}; its mode is now 600. If they may have, make a new token."
+    return replace(found, exposed=None, note=note)
 
 
 def credentials_found(env: Mapping[str, str], home: Path) -> str | None:
@@ -132,7 +157,7 @@ def _places(env: Mapping[str, str], home: Path) -> Iterator[Credentials]:
     for name in ("access_token", "access_token.txt"):
         path = home / ".kaggle" / name
         if token := _text_of(path):
-            yield Credentials(f"~/.kaggle/{name}", token=token, note=_note(path))
+            yield _from_file(path, Credentials(f"~/.kaggle/{name}", token=token))
     if env.get("KAGGLE_USERNAME") and env.get("KAGGLE_KEY"):
         yield Credentials("KAGGLE_USERNAME and KAGGLE_KEY", username=env["KAGGLE_USERNAME"], key=env["KAGGLE_KEY"])
     for folder in _config_folders(env, home):
@@ -156,7 +181,8 @@ def _in_variable(env: Mapping[str, str]) -> Iterator[Credentials]:
         return
     path = Path(value) if _is_file(value) else None
     if token := _text_of(path) if path else value:
-        yield Credentials("KAGGLE_API_TOKEN", token=token, note=_note(path) if path else "")
+        found = Credentials("KAGGLE_API_TOKEN", token=token)
+        yield _from_file(path, found) if path else found
 
 
 def _config_folders(env: Mapping[str, str], home: Path) -> list[Path]:
@@ -176,20 +202,22 @@ def _in_key_file(path: Path) -> Iterator[Credentials]:
         raise CredentialsError(
             f"{path} should hold a username and a key; it has no {' and no '.join(missing)}.", hint=_MEND
         )
-    yield Credentials(str(path), username=str(stored["username"]), key=str(stored["key"]), note=_note(path))
+    yield _from_file(path, Credentials(str(path), username=str(stored["username"]), key=str(stored["key"])))
 
 
 def _in_login_file(path: Path) -> Iterator[Credentials]:
     stored = _json_of(path)
     if stored.get("refresh_token"):
-        yield Credentials("kaggle auth login", username=stored.get("username") or None, login=path, note=_note(path))
+        yield _from_file(path, Credentials("kaggle auth login", username=stored.get("username") or None, login=path))
 
 
-def _note(path: Path) -> str:
-    # Windows keeps no such bits: every file there looks readable by all.
-    if os.name == "nt" or not path.stat().st_mode & _READABLE_BY_OTHERS:
-        return ""
-    return f"Other users of this computer can read {path}; run: chmod 600 {path}"
+def _from_file(path: Path, found: Credentials) -> Credentials:
+    """With a note when others can read the file."""
+    # Windows keeps no such bits: every file there looks open to all.
+    if os.name == "nt" or not path.stat().st_mode & _OPEN_TO_OTHERS:
+        return found
+    note = f"Other users of this computer can read {path}; run: chmod 600 {path}"
+    return replace(found, exposed=path, note=note)
 
 
 def _is_file(value: str | Path) -> bool:

@@ -5,6 +5,8 @@
     data/<slug>/
         raw/ ...              the competition's files, extracted
         manifest.json         size and CRC-32 of each; written last, so it marks the download complete
+        single/ ...           files that were fetched one by one; no stage reads them
+        single.json           size and CRC-32 of each, and what it was checked by when it came
         prepared/             train.parquet, test.parquet, folds.parquet, sample.parquet, prepared.json
         cache/                decoded images and features of frozen models; safe to delete
 """
@@ -19,12 +21,13 @@ from typing import Any
 
 import pandas as pd
 
+from kagglekit.archives import check_names
 from kagglekit.contracts import Competition, Folds
 from kagglekit.errors import DataError, StoreError
 from kagglekit.files import atomic_folder, read_json, write_json
 from kagglekit.store import read_frame, write_frame
 
-__all__ = ["Prepared", "RawData"]
+__all__ = ["Prepared", "RawData", "SingleFiles"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,58 @@ class RawData:
                 )
         lines = "\n".join(f"{name} {size} {crc}" for name, (size, crc) in sorted(written.items()))
         return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class SingleFiles:
+    """Files of the competition that were downloaded one by one.
+
+    Parameters
+    ----------
+    folder : Path
+        `data/<slug>`.
+    """
+
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "single"
+
+    def path(self, name: str) -> Path:
+        """Where the file of this name lies, or would lie.
+
+        Raises
+        ------
+        DataError
+            The name leads elsewhere.
+        """
+        check_names("The list of files", [name])
+        return self.files / name
+
+    def has(self, name: str) -> bool:
+        """Whether the file is here as it came."""
+        path, entry = self.path(name), self._manifest().get(name)
+        return entry is not None and path.is_file() and path.stat().st_size == entry["bytes"]
+
+    def words(self, name: str) -> str:
+        """What the file was checked by when it came, for people."""
+        check = str(self._manifest()[name]["check"])
+        known = {"md5": "its MD5 is right", "crc": "its CRC is right"}
+        return known.get(check, "unverified: the site sends nothing to check it by but its size")
+
+    def seal(self, name: str, check: str) -> None:
+        """Write down that a file is here, and what it was checked by."""
+        path = self.path(name)
+        entry = {"bytes": path.stat().st_size, "crc32": _crc(path), "check": check}
+        write_json(self._file, self._manifest() | {name: entry})
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "single.json"
+
+    def _manifest(self) -> dict[str, dict[str, Any]]:
+        return read_json(self._file) if self._file.is_file() else {}
 
 
 @dataclass(frozen=True)

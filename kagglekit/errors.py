@@ -15,7 +15,7 @@
     ├── StoreError                  a run folder is incomplete, busy or from other data
     ├── DiskError                   the disk is full or not writable
     └── GatewayError                a call to Kaggle (or the arena) failed
-        ├── Unreachable             no connection
+        ├── Unreachable             no connection, or the site is too busy
         ├── CredentialsError        no credentials, or refused (401)
         ├── RulesNotAccepted        403: the competition's rules were not accepted
         ├── CompetitionNotFound     404: no such competition
@@ -145,7 +145,11 @@ class GatewayError(KagglekitError):
 
 
 class Unreachable(GatewayError):
-    """No connection could be made, or it broke."""
+    """No connection could be made, it broke, or the site is too busy; `retry_after` is the pause it asks for, in s."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class CredentialsError(GatewayError):

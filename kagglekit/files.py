@@ -1,4 +1,4 @@
-"""Files that are complete or absent: atomic writes, hashes, locks, safe archives.
+"""Files that are complete or absent: atomic writes, hashes, locks.
 
 Everything that kagglekit leaves on disk goes through here, so that Ctrl-C, kill -9 or a full disk at any moment leaves
 either the old content or the new, never half of it.
@@ -11,15 +11,13 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from kagglekit.errors import DataError, DiskError, StoreError
+from kagglekit.errors import DiskError, MissingExtra, StoreError
 
 __all__ = [
     "atomic",
@@ -28,7 +26,7 @@ __all__ = [
     "lock",
     "read_json",
     "sha256",
-    "unzip",
+    "turn",
     "write_json",
     "write_text",
 ]
@@ -155,60 +153,37 @@ def lock(path: Path, *, busy: str) -> Iterator[None]:
         yield
 
 
-def unzip(archive: Path, into: Path, *, most_bytes: int = 1 << 40) -> list[Path]:
-    """Extract a zip into a new folder, refusing everything that could write outside it.
+@contextmanager
+def turn(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock file for as long as the block runs, after all who hold it before have let it go or died.
 
     Parameters
     ----------
-    archive : Path
-        The zip file; every member's CRC is checked while it is read.
-    into : Path
-        An existing folder.
-    most_bytes : int
-        Refuse archives that unpack to more than this.
-
-    Returns
-    -------
-    list of Path
-        The extracted files.
+    path : Path
+        The lock file; it is made when it is missing and stays.
+    on_wait : callable
+        Called once when another process holds it.
 
     Raises
     ------
-    DataError
-        The archive is damaged, or a member has an absolute or climbing name, is a link, or comes twice.
+    MissingExtra
+        filelock is not installed.
     """
     try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = [m for m in zipped.infolist() if not m.is_dir()]
-            _check_members(archive, members, most_bytes)
-            return [_extract(zipped, member, into) for member in members]
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise DataError(f"{archive.name} is not a sound zip file ({error}).", hint="Download it again.") from error
-
-
-def _check_members(archive: Path, members: list[zipfile.ZipInfo], most_bytes: int) -> None:
-    seen: set[str] = set()
-    for member in members:
-        name = PurePosixPath(member.filename)
-        is_link = stat.S_ISLNK(member.external_attr >> 16)
-        unsafe = name.is_absolute() or ".." in name.parts or "\\" in member.filename or "\0" in member.filename
-        if unsafe or is_link or str(name) in seen:
-            raise DataError(
-                f"{archive.name} holds a member that must not be extracted: {member.filename!r}.",
-                hint="Nothing was written. Look at the archive before you trust its source.",
-            )
-        seen.add(str(name))
-    total = sum(m.file_size for m in members)
-    if total > most_bytes:
-        raise DataError(f"{archive.name} would unpack to {total:,} bytes, more than the {most_bytes:,} allowed.")
-
-
-def _extract(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> Path:
-    target = into / PurePosixPath(member.filename)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipped.open(member) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    return target
+        from filelock import FileLock, Timeout
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Taking turns with other processes", "filelock", "kaggle") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(path)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        on_wait()
+        held.acquire(timeout=-1, poll_interval=0.1)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _umask() -> int:

@@ -12,8 +12,8 @@ from kagglekit.blend import methods
 from kagglekit.board import Row, board
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
-from kagglekit.dataset import Prepared, RawData
-from kagglekit.download import download
+from kagglekit.dataset import Prepared, RawData, SingleFiles
+from kagglekit.download import download, download_file
 from kagglekit.ensemble import ensemble, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Forecast, clock, rough_seconds
@@ -119,6 +119,10 @@ class Flow:
     def download(self, gateway: Gateway) -> RawData:
         """Stage 1."""
         return download(gateway, self.slug, self.workspace.data(self.slug), progress=self.progress)
+
+    def download_file(self, gateway: Gateway, name: str) -> SingleFiles:
+        """One file of the competition, which no stage reads."""
+        return download_file(gateway, self.slug, name, self.workspace.data(self.slug), progress=self.progress)
 
     @cached_property
     def prepared(self) -> Prepared:

@@ -16,7 +16,9 @@ import pandas as pd
 
 from kagglekit.contracts import Competition, Form, Label, Predictions
 from kagglekit.errors import PredictionsError, SubmissionError, preview
+from kagglekit.masks import fault
 from kagglekit.metrics import Metric, get_metric, nearest_class
+from kagglekit.mistakes import mistaken_ids, mistaken_labels, mistaken_numbers
 
 __all__ = ["check_columns", "check_submission", "grade", "metric_input", "to_submission"]
 
@@ -90,7 +92,8 @@ def check_submission(
     _check_ids(frame[id_column], sample[id_column], strict)
     values = frame.set_index(id_column)[value_columns]
     for column in value_columns:
-        _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
+        if competition.form != "mask":  # an empty cell is a mask without pixels
+            _refuse_rows(values[column].isna(), f"has no value in column '{column}'")
         _CHECKS[competition.form](values[column], competition)
 
 
@@ -101,7 +104,7 @@ def metric_input(frame: pd.DataFrame, competition: Competition, sample: pd.DataF
     -------
     Series or DataFrame, by id
         Labels for `Metric.score_labels` where the form is "label", there are classes and the metric needs
-        labels; else columns for `Metric.score`.
+        labels, and masks for it where the form is "mask"; else columns for `Metric.score`.
     """
     id_column, value_columns = _sample_columns(competition, sample)
     values = frame.set_index(id_column)[value_columns]
@@ -196,6 +199,13 @@ def _make_probabilities(frame: pd.DataFrame, competition: Competition) -> pd.Dat
     return frame
 
 
+def _make_mask(frame: pd.DataFrame, competition: Competition) -> Any:
+    raise SubmissionError(
+        "Form 'mask' needs run-length text, and predictions are numbers.",
+        hint="Write the submission file by yourself: kagglekit.masks.encode makes the text of a mask.",
+    )
+
+
 def _make_ranking(frame: pd.DataFrame, competition: Competition) -> list[str]:
     if spaced := [c for c in competition.columns if " " in c]:
         raise SubmissionError(f"Form 'ranking' separates labels by spaces; these hold one: {preview(spaced)}.")
@@ -235,7 +245,7 @@ def _check_columns(frame: pd.DataFrame, sample: pd.DataFrame) -> None:
 
 
 def _check_ids(have: pd.Series, want: pd.Series, strict: bool) -> None:
-    if len(have) == len(want) and bool((have.to_numpy() == want.to_numpy()).all()):
+    if len(have) == len(want) and _are_equal(have, want):
         return
     if (empty := have.isna()).any():
         raise SubmissionError(f"{int(empty.sum())} row(s) of the submission have no id.")
@@ -244,6 +254,9 @@ def _check_ids(have: pd.Series, want: pd.Series, strict: bool) -> None:
         "missing": list(want[~want.isin(have)]),
         "unexpected": list(have[~have.isin(want)]),
     }
+    if problems["unexpected"] and (meant := mistaken_ids(problems["unexpected"], want.tolist())):
+        ids = problems["unexpected"]
+        raise SubmissionError(f"{len(ids)} id(s) of the submission are not the sample's ({preview(ids, 3)}): {meant}.")
     for what, ids in problems.items():
         if len(ids):
             raise SubmissionError(
@@ -259,26 +272,42 @@ def _check_ids(have: pd.Series, want: pd.Series, strict: bool) -> None:
         )
 
 
-def _refuse_rows(bad: pd.Series, what: str, shown: str = "") -> None:
+def _are_equal(have: pd.Series, want: pd.Series) -> bool:
+    """Whether two columns of one length hold the same; texts are compared as they lie, not one by one."""
+    if have.dtype == want.dtype and isinstance(have.dtype, pd.StringDtype):
+        same = have.reset_index(drop=True).equals(want.reset_index(drop=True))
+        return bool(same) and not have.isna().any()
+    return bool((have.to_numpy() == want.to_numpy()).all())
+
+
+def _refuse_rows(bad: pd.Series, what: str) -> None:
     if bad.any():
-        raise SubmissionError(
-            f"{int(bad.sum())} row(s): the submission {what}{shown}, at id {preview(bad.index[bad])}."
-        )
+        raise SubmissionError(f"{int(bad.sum())} row(s): the submission {what}, at id {preview(bad.index[bad])}.")
 
 
 def _check_number(values: pd.Series, competition: Competition) -> None:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         bad = pd.to_numeric(values.astype(object), errors="coerce").isna() | (values.dtype == bool)
-        _refuse_rows(bad, f"has text instead of a number in column '{values.name}'", f" ({preview(values[bad], 3)})")
-    infinite = values.astype(np.float64).abs() == np.inf
-    _refuse_rows(infinite, f"has an infinite value in column '{values.name}'")
+        shown = f" ({preview(values[bad], 3)})"
+        meant = mistaken_numbers(values[bad].tolist())
+        what = f"has text instead of a number in column '{values.name}'"
+        _refuse_rows(bad, f"{what}{shown}" + (f"; {meant}" if meant else ""))
+    numbers = values.astype(np.float64)
+    _refuse_rows(numbers.abs() == np.inf, f"has an infinite value in column '{values.name}'")
+    if competition.metric == "rmsle":
+        _refuse_rows(numbers < 0, f"has a value below 0 in column '{values.name}', which rmsle does not take")
 
 
 def _check_probability(values: pd.Series, competition: Competition) -> None:
     _check_number(values, competition)
     numbers = values.astype(np.float64)
-    outside = (numbers < 0) | (numbers > 1)
-    _refuse_rows(outside, f"has a probability outside 0..1 in column '{values.name}'")
+    low, high = numbers < 0, numbers > 1
+    where = f"in column '{values.name}'"
+    if high.any() and not low.any() and bool((numbers <= 100).all()) and float(numbers.mean()) > 1:
+        _refuse_rows(high, f"has a probability outside 0..1 {where}; they seem to be percentages")
+    if low.any() and bool((numbers <= 0).all()):
+        _refuse_rows(low, f"has a probability outside 0..1 {where}; they seem to be logarithms")
+    _refuse_rows(low | high, f"has a probability outside 0..1 {where}")
 
 
 def _check_label(values: pd.Series, competition: Competition) -> None:
@@ -289,18 +318,51 @@ def _check_label(values: pd.Series, competition: Competition) -> None:
     unknown = [v for v in pd.unique(values).tolist() if _find(known, v) is None]
     if unknown:
         found = preview([repr(v) for v in unknown])
-        _refuse_rows(values.isin(unknown), "has labels that are not among the classes", f" ({found})")
+        meant = mistaken_labels(unknown, competition.classes)
+        what = f"has labels that are not among the classes ({found})"
+        _refuse_rows(values.isin(unknown), what + (f"; {meant}" if meant else ""))
 
 
 def _check_ranking(values: pd.Series, competition: Competition) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     k = get_metric(competition.metric).k or len(competition.classes)
-    known = set(competition.columns)
-    guesses = [str(v).split(" ") for v in values.tolist()]
-    unknown = pd.Series([not known.issuperset(g) for g in guesses], index=values.index)
-    _refuse_rows(unknown, "ranks labels that are not among the classes")
-    repeated = pd.Series([len(set(g)) < len(g) for g in guesses], index=values.index)
-    _refuse_rows(repeated, "ranks a label twice")
-    _refuse_rows(pd.Series([len(g) > k for g in guesses], index=values.index), f"ranks more than {k} labels")
+    guesses = pc.split_pattern(pa.array(values.astype(str).array, type=pa.large_string()), " ")
+    counts = pc.list_value_length(guesses).to_numpy(zero_copy_only=False)
+    codes = pc.index_in(pc.list_flatten(guesses), pa.array(competition.columns, type=pa.large_string()))
+    rows, codes = np.repeat(np.arange(len(values)), counts), codes.fill_null(-1).to_numpy(zero_copy_only=False)
+    _refuse_at(values, rows[codes < 0], f"ranks labels that are not among the classes{_commas(values)}")
+    _refuse_at(values, np.flatnonzero(counts > k), f"ranks more than {k} labels")
+    _refuse_at(values, np.flatnonzero(_has_repeats(codes, counts)), "ranks a label twice")
+
+
+def _commas(values: pd.Series) -> str:
+    first = str(values.iloc[0])
+    return "; they must be separated by spaces" if "," in first and " " not in first.strip() else ""
+
+
+def _has_repeats(codes: Array, counts: Array) -> Array:
+    """Whether a code comes twice among the `counts[i]` codes of row i."""
+    width = int(counts.max(initial=0))
+    # Places that a row does not fill get codes of their own, which repeat nothing.
+    table = np.broadcast_to(-1 - np.arange(width), (len(counts), width)).copy()
+    table[np.arange(width) < counts[:, None]] = codes
+    table.sort(axis=1)
+    found: Array = (table[:, 1:] == table[:, :-1]).any(axis=1)
+    return found
+
+
+def _refuse_at(values: pd.Series, rows: Array, what: str) -> None:
+    bad = np.zeros(len(values), dtype=bool)
+    bad[rows] = True
+    _refuse_rows(pd.Series(bad, index=values.index), what)
+
+
+def _check_mask(values: pd.Series, competition: Competition) -> None:
+    wrong = _texts(values).map(fault)
+    bad = wrong != ""
+    _refuse_rows(bad, f"holds masks that are no run-length text ({preview(wrong[bad].unique(), 3)})")
 
 
 def _known_labels(competition: Competition) -> dict[object, Label]:
@@ -337,6 +399,15 @@ def _read_probability(values: pd.Series, competition: Competition) -> Input:
     return pd.DataFrame({str(competition.classes[0]): 1 - positive, name: positive})
 
 
+def _read_mask(values: pd.Series, competition: Competition) -> Input:
+    return _texts(values)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    # A column of empty cells is read as numbers, all of them missing.
+    return values.astype(object).where(values.notna(), "").astype(str)
+
+
 def _read_ranking(values: pd.Series, competition: Competition) -> Input:
     """Beliefs that fall with the place of a label; -1 for labels that are not ranked."""
     place = {name: i for i, name in enumerate(competition.columns)}
@@ -354,6 +425,7 @@ _MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProx
         "probability": _make_probability,
         "probabilities": _make_probabilities,
         "ranking": _make_ranking,
+        "mask": _make_mask,
     }
 )
 _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyType(
@@ -363,6 +435,7 @@ _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyT
         "probability": _check_probability,
         "probabilities": _check_probability,
         "ranking": _check_ranking,
+        "mask": _check_mask,
     }
 )
 _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProxyType(
@@ -371,5 +444,6 @@ _READERS: Mapping[Form, Callable[[pd.Series, Competition], Input]] = MappingProx
         "value": _read_value,
         "probability": _read_probability,
         "ranking": _read_ranking,
+        "mask": _read_mask,
     }
 )

@@ -1,20 +1,18 @@
 """The one door to Kaggle, and to the arena that stands in for it: what is asked there, and what must hold.
 
 A submission whose answer was lost is looked for before it is sent again; a download appears only when it is whole; and
-errors say what to do next. How the asking is done is in `kaggle_client`: these two modules alone use Kaggle's packages,
-`kaggle_client` the client itself, this one its message types, both inside functions.
+errors say what to do next. How the asking is done is in `kaggle_client`, how bytes come and go in `transfer`. Only this
+module and `kaggle_client` use Kaggle's packages, `kaggle_client` the client itself, this one its message types, both
+inside functions.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import threading
 import time
-import zipfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,22 +27,27 @@ from kagglekit.errors import (
     Unreachable,
     nearest,
 )
-from kagglekit.files import disk_errors
-from kagglekit.kaggle_client import TIMEOUT, connect
-from kagglekit.progress import Progress, Silent, Task
+from kagglekit.kaggle_client import connect
+from kagglekit.progress import Progress, Silent
 from kagglekit.remote import CompetitionPage, DailyLimit, LeaderboardRow, RemoteFile, RemoteSubmission, Site
+from kagglekit.retries import Patience
+from kagglekit.transfer import Received, fetch, send
 
 __all__ = [
     "CompetitionPage",
     "DailyLimit",
     "Gateway",
     "LeaderboardRow",
+    "Patience",
+    "Received",
     "RemoteFile",
     "RemoteSubmission",
     "Site",
+    "new_mark",
 ]
 
 _PAGE_SIZE = 200
+_SENDS = 3
 
 
 class Gateway:
@@ -55,13 +58,15 @@ class Gateway:
     site : Site
     token : str, optional
         The arena's token, which the arena needs. For Kaggle the credentials are found where Kaggle's client keeps them.
+    patience : Patience, optional
+        How long each call and each transfer is tried; by default what fits the site.
 
     Raises
     ------
     MissingExtra
         The package kaggle is not installed.
     CredentialsError
-        There are no credentials for this site.
+        There are no credentials for this site, or others can read the file that holds them.
 
     Notes
     -----
@@ -71,15 +76,17 @@ class Gateway:
     it is open, so that nothing can slip through to Kaggle.
     """
 
-    def __init__(self, site: Site, token: str | None = None) -> None:
+    def __init__(self, site: Site, token: str | None = None, *, patience: Patience | None = None) -> None:
         self.site = site
-        self._token = token
+        # Credentials show no secret in their repr, wherever this object may be printed.
+        self._given = Credentials("the arena's token", token=token) if token else None
+        self._patience = patience
         self._open = ExitStack()
 
     def __enter__(self) -> Gateway:
         self._credentials = self._find_credentials()
         with ExitStack() as opening:
-            self._connection = opening.enter_context(connect(self.site, self._credentials))
+            self._connection = opening.enter_context(connect(self.site, self._credentials, self._patience))
             self._open = opening.pop_all()
         return self
 
@@ -104,13 +111,13 @@ class Gateway:
         request.search, request.page_size = search, _PAGE_SIZE
         return [CompetitionPage.of(c) for c in self._call("list_competitions", request, None).competitions]
 
-    def files(self, slug: str) -> list[RemoteFile]:
-        """The files of a competition, in the site's order."""
+    def files(self, slug: str, *, most: int | None = None) -> list[RemoteFile]:
+        """The files of a competition, in the site's order; `most` ends the asking once so many are known."""
         from kagglesdk.competitions.types.competition_api_service import ApiListDataFilesRequest
 
         request = ApiListDataFilesRequest()
         request.competition_name, request.page_size = slug, _PAGE_SIZE
-        files = self._all_pages("list_data_files", request, slug, "files")
+        files = self._all_pages("list_data_files", request, slug, "files", most)
         return [RemoteFile.of(f) for f in files]
 
     def download(self, slug: str, to: Path, progress: Progress | None = None) -> Path:
@@ -140,21 +147,48 @@ class Gateway:
 
         request = ApiDownloadDataFilesRequest()
         request.competition_name = slug
-        part = to.parent / f".{to.name}.part"
-        with disk_errors(to):
-            part.mkdir(parents=True, exist_ok=True)
-            response = self._call("download_data_files", request, slug)
-            path = self._fetched(response, part / to.name, slug, progress or Silent())
-            _check_zip(path, part)
-            path.replace(to)
-            shutil.rmtree(part)
-        return to
+        locate = partial(self._located, "download_data_files", request, slug)
+        return fetch(locate, to, patience=self._connection.patience, label=slug, zipped=True, progress=progress).path
+
+    def download_file(self, slug: str, name: str, to: Path, progress: Progress | None = None) -> Received:
+        """Download one file of a competition.
+
+        Parameters
+        ----------
+        slug : str
+        name : str
+            As the site lists it.
+        to : Path
+            Appears only when it is whole.
+        progress : Progress, optional
+
+        Returns
+        -------
+        Received
+            Says what the bytes were checked by, and the name that the site gave them: Kaggle sends some files packed,
+            with ".zip" added.
+
+        Raises
+        ------
+        DataError
+            There is no such file, or what came is damaged.
+        DiskError
+        """
+        from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
+
+        listed = {f.name: f.bytes for f in self.files(slug)}
+        if name not in listed:
+            raise DataError(f"{slug} has no file '{name}'.", hint=nearest(name, listed))
+        request = ApiDownloadDataFileRequest()
+        request.competition_name, request.file_name = slug, name
+        locate = partial(self._located, "download_data_file", request, slug)
+        label, patience = f"{slug}/{name}", self._connection.patience
+        return fetch(locate, to, patience=patience, label=label, size=listed[name], progress=progress)
 
     def submit(self, slug: str, file: Path, message: str) -> str:
-        """Send a submission file.
+        """Send a submission file: `upload`, then `create` with a mark of its own.
 
-        The file is uploaded, then submitted once. When the answer is lost, the submissions are searched for the short
-        mark that is added to the message, and it is sent again only if it is not there.
+        When this process may be killed in between, use `sending.send_once`.
 
         Returns
         -------
@@ -168,14 +202,88 @@ class Gateway:
         LimitReached
             No submissions are left today.
         """
+        return self.create(slug, self.upload(slug, file), message, new_mark())
+
+    def upload(self, slug: str, file: Path) -> str:
+        """Upload a submission file, which submits nothing yet; returns what `create` needs to name it.
+
+        Raises
+        ------
+        SubmissionError
+            There is no such file, or it is empty.
+        """
+        from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest
+
         if not file.is_file() or file.stat().st_size == 0:
             raise SubmissionError(f"{file} is missing or empty.", hint="Write the submission first.")
-        mark = f"[{secrets.token_hex(4)}]"
-        token = self._uploaded(slug, file)
-        ref = self._created(slug, token, f"{message} {mark}".strip(), mark)
-        if not ref:
-            raise GatewayError(f"{self._where} took the submission to {slug} but gave it no number.")
-        return ref
+        request = ApiStartSubmissionUploadRequest()
+        request.competition_name, request.file_name = slug, file.name
+        request.content_length = file.stat().st_size
+        request.last_modified_epoch_seconds = int(file.stat().st_mtime)
+        started = self._call("start_submission_upload", request, slug)
+        # Not the client's own upload, which repeats itself for minutes and swallows the reason.
+        send(started.create_url, file, patience=self._connection.patience, label=file.name)
+        return str(started.token)
+
+    def create(self, slug: str, upload: str, message: str, mark: str) -> str:
+        """Make a submission of an uploaded file, exactly once.
+
+        When the answer is lost, the submissions are searched for the mark, which is added to the message, and it is
+        sent again only if it is not there.
+
+        Returns
+        -------
+        str
+            The site's number of the submission.
+
+        Raises
+        ------
+        LimitReached
+            No submissions are left today.
+        Unreachable
+            It did not arrive, or nobody can know.
+        """
+        from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest
+
+        request = ApiCreateSubmissionRequest()
+        request.competition_name, request.blob_file_tokens = slug, upload
+        request.submission_description = f"{message} {mark}".strip()
+        for _ in range(_SENDS):
+            try:
+                answer = self._connection.call("create_submission", request, slug, once=True)
+            except Unreachable as error:
+                time.sleep(min(error.retry_after or 0.0, self._connection.patience.longest_pause))
+                if found := self.find(slug, mark):
+                    return found
+                continue
+            except CompetitionNotFound as error:
+                raise self._not_found(error, slug) from error
+            return self._confirmed(slug, mark, str(answer.ref or ""), answer.message or "")
+        raise Unreachable(
+            f"The submission to {slug} was sent {_SENDS} times, and did not arrive.", hint="Try again later."
+        )
+
+    def find(self, slug: str, mark: str) -> str:
+        """The number of the submission whose message holds a mark; "" when there is none, even after a while.
+
+        Raises
+        ------
+        Unreachable
+            Nobody can know.
+        """
+        settle = self._connection.patience.settle
+        for share in (0.1, 0.3, 0.6):
+            time.sleep(settle * share)
+            try:
+                found = next((s.ref for s in self._every_submission(slug) if mark in s.message), "")
+            except Unreachable as error:
+                raise Unreachable(
+                    f"The connection broke while {slug} was submitted; nobody knows yet whether it counted.",
+                    hint=f"Look for '{mark}' among your submissions before you send it again.",
+                ) from error
+            if found:
+                return found
+        return ""
 
     def submissions(self, slug: str) -> list[RemoteSubmission]:
         """The newest submissions of the user's team, newest first."""
@@ -273,88 +381,58 @@ class Gateway:
 
     def _find_credentials(self) -> Credentials:
         if self.site.name == "arena":
-            if not self._token:
+            if self._given is None:
                 raise CredentialsError("The arena's token is needed.", hint="An open Arena has it as .token.")
-            return Credentials("the arena's token", token=self._token)
+            return self._given
         found = find_credentials(os.environ, Path.home())
         if found is None:
             raise CredentialsError("There are no Kaggle credentials on this computer.", hint=TOKEN_HINT)
+        if found.exposed is not None:
+            raise CredentialsError(f"Other users can read {found.exposed}.", hint=f"Run: chmod 600 {found.exposed}")
         return found
 
     def _call(self, method: str, request: Any, slug: str | None) -> Any:
         try:
             return self._connection.call(method, request, slug)
         except CompetitionNotFound as error:
-            raise CompetitionNotFound(error.message, hint=self._nearest(slug or "")) from error
+            raise self._not_found(error, slug or "") from error
 
-    def _all_pages(self, method: str, request: Any, slug: str, items: str) -> list[Any]:
+    def _located(self, method: str, request: Any, slug: str) -> str:
+        try:
+            return self._connection.locate(method, request, slug)
+        except CompetitionNotFound as error:
+            raise self._not_found(error, slug) from error
+
+    def _all_pages(self, method: str, request: Any, slug: str, items: str, most: int | None = None) -> list[Any]:
         found: list[Any] = []
         while True:
             answer = self._call(method, request, slug)
             found += getattr(answer, items)
             token = answer.next_page_token
-            if not token or token == request.page_token:
+            if not token or token == request.page_token or (most is not None and len(found) >= most):
                 return found
             request.page_token = token
 
-    def _fetched(self, response: Any, path: Path, slug: str, progress: Progress) -> Path:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        with progress.task(f"download {slug}", total) as task, _watching(path, task):
-            self._connection.fetch(response, path, slug)
-        return path
+    def _every_submission(self, slug: str) -> list[RemoteSubmission]:
+        from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
 
-    def _uploaded(self, slug: str, file: Path) -> str:
-        import requests
-        from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest
+        request = ApiListSubmissionsRequest()
+        request.competition_name, request.page_size = slug, _PAGE_SIZE
+        return [RemoteSubmission.of(s) for s in self._all_pages("list_submissions", request, slug, "submissions")]
 
-        request = ApiStartSubmissionUploadRequest()
-        request.competition_name, request.file_name = slug, file.name
-        request.content_length = file.stat().st_size
-        request.last_modified_epoch_seconds = int(file.stat().st_mtime)
-        started = self._call("start_submission_upload", request, slug)
-        # The client's own upload repeats itself for minutes and swallows the reason; the protocol is one PUT, and
-        # putting the same bytes to the same address twice does no harm.
-        with self._connection.errors(slug), requests.Session() as session:
-            for attempt in (1, 2):
-                try:
-                    with file.open("rb") as body:
-                        answer = session.put(started.create_url, data=body, timeout=TIMEOUT)
-                    break
-                except requests.ConnectionError:
-                    if attempt == 2:
-                        raise
-            answer.raise_for_status()
-            if answer.status_code not in (200, 201):
-                raise Unreachable(f"Only a part of {file} arrived at {slug}.", hint="Run the same command again.")
-        return str(started.token)
+    def _confirmed(self, slug: str, mark: str, ref: str, said: str) -> str:
+        """The number of a submission that the site says it took; looked up where its answer is not quite that."""
+        if ref and "success" in said.lower():
+            return ref
+        if found := self.find(slug, mark):
+            return found
+        raise GatewayError(
+            f"{self._where} answered the submission to {slug} without a sign that it counts: {said or 'no message'}",
+            hint=f"Look for '{mark}' among your submissions before you send it again.",
+        )
 
-    def _created(self, slug: str, token: str, message: str, mark: str) -> str:
-        from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest
-
-        request = ApiCreateSubmissionRequest()
-        request.competition_name, request.blob_file_tokens = slug, token
-        request.submission_description = message
-        for _ in range(2):
-            try:
-                ref = self._call("create_submission", request, slug).ref
-            except Unreachable:
-                if found := self._marked(slug, mark):
-                    return found
-                continue
-            return str(ref) if ref else self._marked(slug, mark)
-        raise Unreachable(f"The submission to {slug} was sent twice, and did not arrive.", hint="Try again later.")
-
-    def _marked(self, slug: str, mark: str) -> str:
-        """The number of the submission whose message holds the mark; "" when there is none."""
-        time.sleep(0.1 if self.site.name == "arena" else 3.0)
-        try:
-            return next((s.ref for s in self.submissions(slug) if mark in s.message), "")
-        except Unreachable as error:
-            raise Unreachable(
-                f"The connection broke while {slug} was submitted; nobody knows yet whether it counted.",
-                hint=f"Look for '{mark}' among your submissions before you send it again.",
-            ) from error
+    def _not_found(self, error: CompetitionNotFound, slug: str) -> CompetitionNotFound:
+        return CompetitionNotFound(error.message, hint=self._nearest(slug))
 
     def _nearest(self, slug: str) -> str:
         search = "" if self.site.name == "arena" else slug.replace("-", " ")
@@ -364,35 +442,6 @@ class Gateway:
             return "Check its name in the competition's address."
 
 
-@contextmanager
-def _watching(path: Path, task: Task) -> Iterator[None]:
-    """Report how a file grows that somebody else writes."""
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(path, task, done), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _watch(path: Path, task: Task, done: threading.Event) -> None:
-    seen, last = 0, False
-    while not last:
-        last = done.wait(0.1)
-        size = path.stat().st_size if path.exists() else 0
-        if size > seen:
-            task.advance(size - seen)
-            seen = size
-
-
-def _check_zip(path: Path, part: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        bad = str(error)
-    if bad is not None:
-        shutil.rmtree(part)
-        raise DataError(f"The download is not a sound zip file ({bad}).", hint="Download it again.")
+def new_mark() -> str:
+    """A short mark that no other submission has, to find one by."""
+    return f"[{secrets.token_hex(4)}]"

@@ -14,11 +14,13 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from kagglekit.credentials import TOKEN_HINT, Credentials
 from kagglekit.errors import (
@@ -31,19 +33,17 @@ from kagglekit.errors import (
     Unreachable,
 )
 from kagglekit.remote import Site
+from kagglekit.retries import Patience, is_passing, pause_asked, persist
 
-__all__ = ["TIMEOUT", "Connection", "connect"]
+__all__ = ["Connection", "connect"]
 
-#: Seconds to connect, and seconds between two bytes.
-TIMEOUT = (10.0, 120.0)
-
-_DOWNLOAD_RETRIES = 3
+_BLOCK = 1 << 16
 _LIMIT_WORDS = re.compile(r"allowance|submission limit|daily limit|submissions? (?:per|a|each) day", re.IGNORECASE)
 
 
 @contextmanager
-def connect(site: Site, credentials: Credentials) -> Iterator[Connection]:
-    """Open a connection to a site.
+def connect(site: Site, credentials: Credentials, patience: Patience | None = None) -> Iterator[Connection]:
+    """Open a connection to a site; without patience, that which fits the site.
 
     Raises
     ------
@@ -61,26 +61,45 @@ def connect(site: Site, credentials: Credentials) -> Iterator[Connection]:
             opened.enter_context(_no_proxy())
         else:
             _check_addresses()
-        yield Connection(site, credentials)
+        usual = Patience.near() if site.name == "arena" else Patience()
+        yield Connection(site, credentials, patience or usual)
 
 
 class Connection:
-    """Kaggle's client with one site's credentials; it prints nothing, and raises our errors."""
+    """Kaggle's client with one site's credentials; it prints nothing, follows no redirect, and raises our errors."""
 
-    def __init__(self, site: Site, credentials: Credentials) -> None:
-        self.site = site
+    def __init__(self, site: Site, credentials: Credentials, patience: Patience) -> None:
+        self.site, self.patience, self._deadline = site, patience, Deadline(patience)
         self.token = credentials.token if credentials.login is None else self._renewed(credentials.login)
-        self._client = _client(self.token, credentials.username, credentials.key)
+        self._client = _client(self.token, credentials.username, credentials.key, self._deadline)
 
     @property
     def where(self) -> str:
         """The site, as the start of a sentence."""
         return "Kaggle" if self.site.name == "kaggle" else "The arena"
 
-    def call(self, method: str, request: Any, slug: str | None) -> Any:
-        """Make one call about competitions; `slug` is for the words of errors."""
-        with self.errors(slug), _quiet():
-            return getattr(self._client.competitions.competition_api_client, method)(request)
+    def call(self, method: str, request: Any, slug: str | None, *, once: bool = False) -> Any:
+        """Make one call about competitions; `slug` is for the words of errors.
+
+        It is repeated while the site is busy or out of reach, unless `once`: for calls that must not happen twice, and
+        for callers that repeat more than this call.
+        """
+        self._deadline.begin()
+
+        def attempt() -> Any:
+            with self.errors(slug), _quiet():
+                return getattr(self._client.competitions.competition_api_client, method)(request)
+
+        return attempt() if once else persist(attempt, self.patience)
+
+    def locate(self, method: str, request: Any, slug: str) -> str:
+        """The signed address that a download call answers with; the credentials go no further than that call."""
+        answer = self.call(method, request, slug, once=True)
+        answer.close()
+        location = answer.headers.get("Location", "")
+        if not location:
+            raise Unreachable(f"{self.where} gave no address for the files of {slug}.", hint="Try again later.")
+        return str(urljoin(answer.url, location))
 
     def introspect(self) -> str:
         """The name of the account that the token belongs to.
@@ -90,43 +109,30 @@ class Connection:
         CredentialsError
             The token is none of this site's, which Kaggle answers in several ways.
         """
-        import requests
         from kagglesdk.security.types.oauth_service import IntrospectTokenRequest
 
         request = IntrospectTokenRequest()
         request.token = self.token
-        with self.errors(None), _quiet():
-            try:
-                found = self._client.security.oauth_client.introspect_token(request)
-            except requests.HTTPError as error:
-                if getattr(error.response, "status_code", None) in (400, 401, 403, 404):
-                    raise self._unauthorized() from error
-                raise
+        self._deadline.begin()
+        found = persist(lambda: self._introspected(request), self.patience)
         if not found.active or not found.username:
             raise self._unauthorized()
         return str(found.username)
 
-    def fetch(self, response: Any, path: Path, slug: str) -> None:
-        """Write the body of a download; one that broke off goes on where it stopped."""
-        # No output is redirected here: a progress bar may be drawing meanwhile, and `quiet` keeps the client silent.
-        with self.errors(slug):
+    def _introspected(self, request: Any) -> Any:
+        import requests
+
+        with self.errors(None), _quiet():
             try:
-                _api(self._client).download_file(
-                    response,
-                    str(path),
-                    self._client.http_client(),
-                    quiet=True,
-                    resume=True,
-                    max_retries=_DOWNLOAD_RETRIES,
-                    timeout=TIMEOUT[1],
-                )
-            except ValueError as error:
-                raise Unreachable(
-                    f"The download of {slug} broke off.", hint="Run it again: it goes on there."
-                ) from error
+                return self._client.security.oauth_client.introspect_token(request)
+            except requests.HTTPError as error:
+                if getattr(error.response, "status_code", None) in (400, 401, 403, 404):
+                    raise self._unauthorized() from error
+                raise
 
     def push_kernel(self, folder: Path) -> Any:
-        """Push a notebook's folder; gives the client's answer."""
+        """Push a notebook's folder, once: each push makes a version. Gives the client's answer."""
+        self._deadline.begin()
         with self.errors(None), _quiet():
             try:
                 return _api(self._client).kernels_push(str(folder))
@@ -157,7 +163,7 @@ class Connection:
             raise GatewayError(f"{self.where} sent an answer that Kaggle's client cannot read ({kind}).") from error
 
     def _refused(self, error: Any, slug: str) -> GatewayError:
-        status, message = error.response.status_code, _message_of(error)
+        status, message = _status_of(error), _message_of(error)
         if status == 401:
             return self._unauthorized()
         if status == 403 and slug and self.site.name == "kaggle":
@@ -170,8 +176,12 @@ class Connection:
         if status in (400, 429) and _LIMIT_WORDS.search(message):
             hint = "" if "reset" in message.lower() else _reset_hint()
             return LimitReached(f"No submissions to {slug} are left today: {message}", hint=hint)
-        if status >= 500 and status != 501:
-            return Unreachable(f"{self.where} failed with status {status}: {message}", hint="Try again later.")
+        if is_passing(status):
+            return Unreachable(
+                f"{self.where} failed with status {status}: {message}",
+                hint="Try again later.",
+                retry_after=pause_asked(error.response.headers),
+            )
         return GatewayError(f"{self.where} refused with status {status}: {message}")
 
     def _unauthorized(self) -> CredentialsError:
@@ -183,7 +193,8 @@ class Connection:
         from kagglesdk.kaggle_creds import KaggleCredentials
 
         with self.errors(None), _quiet():
-            return str(KaggleCredentials.load(_client(None, None, None), str(login)).get_access_token())
+            client = _client(None, None, None, self._deadline)
+            return str(KaggleCredentials.load(client, str(login)).get_access_token())
 
 
 def _import_kaggle() -> None:
@@ -251,20 +262,42 @@ def _check_addresses() -> None:
         raise GatewayError(f"Kaggle's client is turned to {address} just now.", hint="Close that gateway first.")
 
 
-def _client(token: str | None, username: str | None, key: str | None) -> Any:
+class Deadline:
+    """The moment at which a call with all its tries must have ended."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.begin()
+
+    def begin(self) -> None:
+        self._end = time.monotonic() + self._patience.budget
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    def timeout(self) -> tuple[float, float]:
+        """Seconds to connect and seconds between two bytes, for a request that begins now."""
+        left = max(0.05, self._end - time.monotonic())
+        return min(self._patience.connect, left), min(self._patience.read, left)
+
+
+def _client(token: str | None, username: str | None, key: str | None, deadline: Deadline) -> Any:
     """The generated client with explicit credentials, so that it looks for none itself, and with time limits."""
     from kagglesdk import KaggleClient, KaggleEnv
 
     client = KaggleClient(env=KaggleEnv.PROD, api_token=token, username=username, password=key)
     http = client.http_client()
     http._init_session()
-    adapter = _adapter()
+    # No answer of the API leads its client elsewhere: what carries the credentials ends here.
+    http._session.get_redirect_target = lambda response: None
+    adapter = _adapter(deadline)
     for scheme in ("http://", "https://"):
         http._session.mount(scheme, adapter)
     return client
 
 
-def _adapter() -> Any:
+def _adapter(deadline: Deadline) -> Any:
     import requests
 
     class Patient(requests.adapters.HTTPAdapter):
@@ -279,9 +312,28 @@ def _adapter() -> Any:
             cert: Any = None,
             proxies: Any = None,
         ) -> requests.Response:
-            return super().send(request, stream, timeout or TIMEOUT, verify, cert, proxies)
+            answer = super().send(request, stream, timeout or deadline.timeout(), verify, cert, proxies)
+            if not stream:
+                # An answer that comes drop by drop passes every limit between two bytes.
+                answer._content = _read(answer.raw, deadline)
+            return answer
 
     return Patient()
+
+
+def _read(raw: Any, deadline: Deadline) -> bytes:
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    content = bytearray()
+    try:
+        while block := raw.read1(_BLOCK, decode_content=True):
+            content += block
+            if deadline.is_over:
+                raise requests.ReadTimeout("The answer comes too slowly.")
+    except (HTTPError, OSError) as error:
+        raise requests.ConnectionError(str(error)) from error
+    return bytes(content)
 
 
 def _api(client: Any) -> Any:
@@ -299,15 +351,25 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _status_of(error: Any) -> int:
+    """The status; an error that came with status 200 has it in its body."""
+    status: int = error.response.status_code
+    code = _body_of(error).get("code")
+    return code if status < 400 and isinstance(code, int) else status
+
+
 def _message_of(error: Any) -> str:
+    return str(_body_of(error).get("message") or error)
+
+
+def _body_of(error: Any) -> dict[str, Any]:
     """The site's own words, from either of its two shapes of errors."""
     try:
         body = error.response.json()
     except ValueError:
-        return str(error)
+        return {}
     inner = body.get("error", body) if isinstance(body, dict) else {}
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    return str(message or error)
+    return inner if isinstance(inner, dict) else {"message": inner}
 
 
 def _reset_hint() -> str:

@@ -298,6 +298,12 @@ class _Look:
         return not types.is_numeric_dtype(self.y) or (self._whole and self.y.nunique() <= _MOST_CLASSES)
 
     def _metric(self) -> str:
+        if self.page_metric and re.search(r"\bdice\b", self.page_metric.lower()):
+            raise DataError(
+                f"{self.slug} asks for masks, and no model of kagglekit predicts them.",
+                hint="Its data lie in the folder now: train a model of your own, and send its file with the kaggle "
+                "command. kagglekit.masks writes and reads the run-length text.",
+            )
         found = metric_name(self.page_metric) if self.page_metric else None
         if found:
             self.reasons["metric"] = f"The competition's metric: {self.page_metric}."

@@ -23,12 +23,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from kagglekit.errors import ConfigError, DataError, PredictionsError, nearest, preview
+from kagglekit.masks import dice
 
 __all__ = ["METRICS", "Metric", "Needs", "describe", "get_metric", "label_codes", "nearest_class"]
 
 Array = npt.NDArray[Any]
 Label = str | int
-Needs = Literal["labels", "probabilities", "positive", "values", "ranking"]
+Needs = Literal["labels", "probabilities", "positive", "values", "ranking", "masks"]
 
 # Kaggle's log loss replaces p by max(min(p, 1 - 1e-15), 1e-15).
 _SMALLEST_PROBABILITY = 1e-15
@@ -42,6 +43,7 @@ _NEEDS_TEXT: Mapping[Needs, str] = MappingProxyType(
         "positive": "a score for the positive class",
         "values": "numbers",
         "ranking": "classes in order of belief",
+        "masks": "masks as run-length text",
     }
 )
 
@@ -62,7 +64,7 @@ class Metric:
     ----------
     name : str
         As in a pipeline file.
-    needs : {"labels", "probabilities", "positive", "values", "ranking"}
+    needs : {"labels", "probabilities", "positive", "values", "ranking", "masks"}
         What it is computed from.
     greater_is_better : bool
     function : callable
@@ -119,7 +121,7 @@ class Metric:
         return self.scorer(y, classes, sample_weight)(P)
 
     def score_labels(self, y: pd.Series, labels: pd.Series, classes: Sequence[Label] = ()) -> float:
-        """Score labels instead of numbers, for submissions that hold labels already.
+        """Score labels, or masks as text, instead of numbers, for submissions that hold them already.
 
         Parameters
         ----------
@@ -129,10 +131,11 @@ class Metric:
             As in `score`. Without it, the sorted labels of both; then `f1` cannot know the positive class of
             a `y` that lacks one.
         """
-        if self.needs != "labels":
+        if self.needs not in ("labels", "masks"):
             raise PredictionsError(f"{self.name} needs {_NEEDS_TEXT[self.needs]}, got labels.")
         _check_ids(y.index, labels.index)
-        classes = classes or _labels_of(y, labels)
+        if self.needs == "labels":
+            classes = classes or _labels_of(y, labels)
         return self.function(self.truth(y, classes), self.truth(labels.loc[y.index], classes))
 
     def scorer(
@@ -175,6 +178,8 @@ class Metric:
         """What `function` takes first: numbers, class codes, or places on the scale of an ordinal metric."""
         if len(y) == 0:
             raise DataError(f"{self.name} is not defined for no rows.")
+        if self.needs == "masks":
+            return y.to_numpy(dtype=object)
         if self.needs == "values" or (self.ordinal and not classes):
             return _numbers(y)
         if len(classes) < 2:
@@ -556,6 +561,21 @@ def map_at_k(y: Array, ranked: Array, weight: Array | None = None) -> float:
     return float(_mean(_precision_at_hit(y, ranked), weight))
 
 
+def mean_dice(y: Array, predicted: Array, weight: Array | None = None) -> float:
+    """Mean over images of `kagglekit.masks.dice`.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of str, shape (n_rows,)
+        Masks as run-length text.
+    """
+    return float(_mean(_row_dice(y, predicted), weight))
+
+
+def _row_dice(y: Array, predicted: Array) -> Array:
+    return np.array([dice(a, b) for a, b in zip(y, predicted, strict=True)])
+
+
 def _by_name(*metrics: Metric) -> Mapping[str, Metric]:
     return MappingProxyType({m.name: m for m in metrics})
 
@@ -592,6 +612,9 @@ _KNOWN = _by_name(
     _higher("mcc", "labels", function=mcc, title="Matthews correlation coefficient"),
 )
 
+# Scored by the arena and by no model of kagglekit, so that it is not among the names offered.
+_OF_MASKS = _by_name(_higher("dice", "masks", function=mean_dice, title="Mean Dice coefficient", per_row=_row_dice))
+
 #: Names offered. "map@5" stands for every "map@k" with k of 1 or more.
 METRICS: tuple[str, ...] = (*_KNOWN, "map@5")
 
@@ -606,6 +629,8 @@ def get_metric(name: str) -> Metric:
     """
     if name in _KNOWN:
         return _KNOWN[name]
+    if name in _OF_MASKS:
+        return _OF_MASKS[name]
     if match := re.fullmatch(r"map@([1-9]\d*)", name):
         k = int(match[1])
         title = f"Mean average precision at {k}"

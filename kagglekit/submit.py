@@ -15,8 +15,12 @@ from kagglekit.gateway import Gateway
 from kagglekit.ledger import Ledger
 from kagglekit.progress import Progress, Silent
 from kagglekit.scoring import decide
+from kagglekit.sending import Sending, sending
+from kagglekit.submission_file import read_submission
 
 __all__ = ["Submitted", "refresh", "submit", "write_csv"]
+
+_LONGEST_MESSAGE = 480
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ def submit(
     """Check, send, record, and wait for the score.
 
     A file whose bytes were sent before is not sent again, unless `again`. The ledger gets a line as soon as the site
-    has taken the file, and another when the score is there, so that an interrupted wait loses nothing.
+    has taken the file, and another when the score is there, so that an interrupted wait loses nothing. A process that
+    is killed before the first of them leaves a record (see `sending`): the next one finds its submission and sends
+    none.
 
     Parameters
     ----------
@@ -84,17 +90,43 @@ def submit(
         The site refused it or cannot be reached.
     """
     path = write_csv(run, prepared, folder)
+    read_submission(path, prepared.competition, prepared.sample)
     digest = sha256(path)
-    slug = prepared.competition.slug
-    known = {s.ref for s in gateway.submissions(slug)}
-    before = ledger.with_file(digest)
-    if before is not None and before.ref in known and not again:
-        return Submitted(refresh(gateway, before, ledger, wait_seconds, progress), repeated=True)
     said = message or f"{run.id} CV {run.score:.5f}: {run.hypothesis}"
-    ref = gateway.submit(slug, path, said[:480])
-    sent = Submission(
-        site=gateway.site.name,
-        slug=slug,
+    with sending(folder, gateway.site.name, digest) as outgoing:
+        before = _sent_before(gateway, ledger, prepared.competition.slug, digest)
+        repeated = before is not None and not again
+        if before is not None and repeated:
+            sent = before
+        else:
+            ref = _sent_once(outgoing, gateway, ledger, prepared.competition.slug, path, said)
+            sent = _line(gateway.site.name, run, prepared, path, digest, said, ref)
+            ledger.append(sent)
+        outgoing.done()
+    return Submitted(refresh(gateway, sent, ledger, wait_seconds, progress), repeated)
+
+
+def _sent_before(gateway: Gateway, ledger: Ledger, slug: str, digest: str) -> Submission | None:
+    """The submission of the same bytes, if the site knows it still."""
+    before = ledger.with_file(digest)
+    known = {s.ref for s in gateway.submissions(slug)}
+    return before if before is not None and before.ref in known else None
+
+
+def _sent_once(outgoing: Sending, gateway: Gateway, ledger: Ledger, slug: str, path: Path, said: str) -> str:
+    text, was_begun = said[:_LONGEST_MESSAGE], outgoing.is_begun
+    ref = outgoing.send(gateway, slug, path, text)
+    if was_begun and ref in {s.ref for s in ledger.submissions()}:
+        # A process that wrote it down was killed before it could remove the record: this is another one.
+        outgoing.done()
+        ref = outgoing.send(gateway, slug, path, text)
+    return ref
+
+
+def _line(site: str, run: Run, prepared: Prepared, path: Path, digest: str, said: str, ref: str) -> Submission:
+    return Submission(
+        site=site,
+        slug=prepared.competition.slug,
         run=run.id,
         file=path.name,
         sha256=digest,
@@ -104,8 +136,6 @@ def submit(
         ref=ref,
         sent=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    ledger.append(sent)
-    return Submitted(refresh(gateway, sent, ledger, wait_seconds, progress), repeated=False)
 
 
 def refresh(

@@ -1,9 +1,9 @@
-"""Baselines: what a team would score that looked at nothing but the training answers."""
+"""Baselines: what a team would score that looked at the training answers only, or fitted a simple model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -13,42 +13,47 @@ from kagglekit.contracts import Competition, Label
 from kagglekit.errors import DataError, SubmissionError
 from kagglekit.metrics import get_metric
 
-__all__ = ["baselines_for"]
+__all__ = ["SAMPLE", "constant_answers", "graded"]
+
+SAMPLE = "Sample submission"
 
 
-def baselines_for(
-    competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame, train_target: pd.Series | None
-) -> list[Baseline]:
-    """Grade the sample submission and constant answers.
+def constant_answers(
+    competition: Competition, sample: pd.DataFrame, train_target: pd.Series | None
+) -> dict[str, pd.DataFrame]:
+    """The sample submission, and one answer for every row.
 
     Parameters
     ----------
     competition : Competition
-    sample, solution : DataFrame
+    sample : DataFrame
     train_target : Series or None
         The target column of the training table. Without it there is only the sample submission.
 
     Returns
     -------
-    list of Baseline
-        An answer that the competition refuses, or that has no finite score, is left out.
+    dict of str to DataFrame
+        By team.
     """
-    answers: dict[str, Callable[[], pd.DataFrame]] = {"Sample submission": lambda: sample}
+    answers: dict[str, Callable[[], pd.DataFrame]] = {SAMPLE: lambda: sample}
     if train_target is not None and len(train_target):
         answers |= _constants(competition, sample, train_target)
-    graded = (_graded(team, answer, competition, sample, solution) for team, answer in answers.items())
-    return [baseline for baseline in graded if baseline is not None]
+    return {team: answer() for team, answer in answers.items()}
+
+
+def graded(
+    answers: Mapping[str, pd.DataFrame], competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
+) -> dict[str, Baseline]:
+    """Scores by team; an answer that the competition refuses, or that has no finite score, is left out."""
+    lines = {team: _graded(team, answer, competition, sample, solution) for team, answer in answers.items()}
+    return {team: line for team, line in lines.items() if line is not None}
 
 
 def _graded(
-    team: str,
-    answer: Callable[[], pd.DataFrame],
-    competition: Competition,
-    sample: pd.DataFrame,
-    solution: pd.DataFrame,
+    team: str, answer: pd.DataFrame, competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
 ) -> Baseline | None:
     try:
-        grades = grade(competition, sample, solution, answer())
+        grades = grade(competition, sample, solution, answer)
     except (SubmissionError, DataError):
         # For instance an empty target column, or a metric that is not defined for a constant.
         return None
@@ -69,6 +74,8 @@ def _constants(
     if competition.form == "ranking":
         k = get_metric(competition.metric).k
         return {"Most common classes": lambda: _filled(sample, " ".join(str(c) for c in ranked[:k]))}
+    if competition.form == "mask":
+        return {}
     if competition.form == "label":
         return {"Majority class": lambda: _filled(sample, ranked[0])}
     shares = counts / counts.sum()

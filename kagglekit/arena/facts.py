@@ -10,13 +10,13 @@ from typing import cast
 import pandas as pd
 
 from kagglekit.arena.hosted import USAGE, read_table
+from kagglekit.arena.material import IMAGE_SUFFIXES
 from kagglekit.contracts import Competition, Form, Label, Task
 from kagglekit.errors import DataError, preview
 from kagglekit.metrics import get_metric
 
 __all__ = ["Given", "columns_of", "find_sample", "guess_competition"]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _USUAL_SAMPLES = ("sample_submission.csv", "gender_submission.csv")
 _MOST_ORDERED_VALUES = 20
 
@@ -48,6 +48,8 @@ class _Guess:
     def task(self, metric: str, names: Iterable[str]) -> Task:
         if self.given.task is not None:
             return self.given.task
+        if get_metric(metric).needs == "masks":
+            return "image-segmentation"
         kind = "regression" if get_metric(metric).needs == "values" else "classification"
         has_images = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
         return cast(Task, f"image-{kind}" if has_images else kind)
@@ -58,7 +60,7 @@ class _Guess:
         needs = get_metric(metric).needs
         if needs in ("positive", "probabilities") and sample.shape[1] == 2 and len(classes) == 2:
             return "probability"
-        forms = {"labels": "label", "values": "value", "ranking": "ranking"}
+        forms = {"labels": "label", "values": "value", "ranking": "ranking", "masks": "mask"}
         return cast(Form, forms.get(needs, "probabilities"))
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from kagglekit import forms
 from kagglekit.arena.hosted import USAGE, Hosted, read_table
 from kagglekit.contracts import Competition
-from kagglekit.errors import DataError, SubmissionError
+from kagglekit.errors import DataError, PredictionsError, SubmissionError, preview
 from kagglekit.metrics import get_metric
 
-__all__ = ["Grade", "grade", "grade_file"]
+__all__ = ["Grade", "Score", "grade", "grade_file", "scorer"]
+
+Score = Callable[[npt.NDArray[Any]], float]
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,50 @@ def grade(competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
     SubmissionError
         The table breaks a rule of the competition.
     """
-    truth = solution.set_index(competition.id)[competition.target]
-    usage = solution.set_index(competition.id)[USAGE]
-    metric = get_metric(competition.metric)
+    usage = solution[USAGE].to_numpy()
+    score = scorer(competition, sample, solution.set_index(competition.id)[competition.target], frame)
 
-    def score(*parts: str) -> float:
-        rows = truth[usage.isin(parts)]
-        return forms.grade(metric, rows, frame, competition, sample) if len(rows) else math.nan
+    def of(*parts: str) -> float:
+        rows = np.isin(usage, parts)
+        return score(rows) if rows.any() else math.nan
 
-    return Grade(score("Public"), score("Private"), score("Public", "Private"))
+    return Grade(of("Public"), of("Private"), of("Public", "Private"))
+
+
+def scorer(competition: Competition, sample: pd.DataFrame, truth: pd.Series, frame: pd.DataFrame) -> Score:
+    """A function from a mask of the rows of `truth`, in its order, to a submission's score on them.
+
+    The submission is checked once, here, and not for every part of the rows.
+
+    Parameters
+    ----------
+    competition : Competition
+    sample : DataFrame
+        The sample submission.
+    truth : Series
+        True answers by id.
+    frame : DataFrame
+        The submission, its rows in any order.
+
+    Raises
+    ------
+    SubmissionError
+        The table breaks a rule of the competition.
+    PredictionsError
+        `truth` has ids that the sample lacks.
+    """
+    metric, classes = get_metric(competition.metric), competition.classes
+    forms.check_submission(frame, competition, sample, strict=False)
+    given = forms.metric_input(frame, competition, sample)
+    if len(unknown := truth.index[~truth.index.isin(given.index)]):
+        raise PredictionsError(f"The solution has ids that the sample submission lacks: {preview(unknown)}.")
+    given = given.loc[truth.index]
+    y = metric.truth(truth, classes)
+    if isinstance(given, pd.Series):
+        predicted = metric.truth(given, classes)
+    else:
+        predicted = metric.predicted(metric.aligned(truth, given, classes), classes)
+    if metric.per_row is None:
+        return lambda rows: metric.function(y[rows], predicted[rows])
+    each, finish = metric.per_row(y, predicted), metric.finish
+    return lambda rows: float(finish(each[rows].mean()))

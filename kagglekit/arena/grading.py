@@ -11,7 +11,7 @@ from pathlib import Path
 from kagglekit.arena.database import Database
 from kagglekit.arena.grader import grade_file
 from kagglekit.arena.hosted import open_hosted
-from kagglekit.arena.protocol import upload_path
+from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import CompetitionNotFound, DiskError, KagglekitError, SubmissionError
 
 __all__ = ["Grading"]

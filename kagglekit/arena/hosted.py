@@ -22,6 +22,8 @@ __all__ = ["Baseline", "Hosted", "HostedFile", "competition_folder", "hosted", "
 FACTS = "competition.json"
 FILES = "files"
 SOLUTION = "solution.csv"
+ANSWERS = "answers"
+BEST = "best.csv"
 USAGE = "Usage"
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
@@ -39,7 +41,15 @@ class HostedFile:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple answer on the leaderboard, so that a first score has company."""
+    """A simple answer on the leaderboard, or a simulated team: a first score has company.
+
+    Parameters
+    ----------
+    team : str
+        Its name on the board.
+    public, private : float
+        NaN for a part that the solution lacks.
+    """
 
     team: str
     public: float
@@ -66,6 +76,7 @@ class Hosted:
     files : tuple of HostedFile
         Everything that may be downloaded. What is not listed here cannot be asked for.
     baselines : tuple of Baseline
+        Simple answers; that of number i lies in `answers/i.csv`, beside the solution and as hidden.
     fingerprint : str
         Of the files, the solution and the rules of grading: scores compare only where it is equal.
     created : str
@@ -74,6 +85,11 @@ class Hosted:
         UTC, ISO 8601; private scores are shown after it. None: never.
     notes : tuple of str
         What `hosting.create` guessed.
+    rivals : tuple of Baseline
+        Simulated teams, so that a place and a medal mean something. They are made of the hidden answers, by
+        `rivals.rivals_of`, and always called simulated.
+    best : Baseline, optional
+        What somebody who knew how the data were made would score; known for worlds that code made. Not a team.
     """
 
     folder: Path
@@ -89,6 +105,8 @@ class Hosted:
     created: str
     deadline: str | None
     notes: tuple[str, ...]
+    rivals: tuple[Baseline, ...] = ()
+    best: Baseline | None = None
 
     @property
     def slug(self) -> str:
@@ -116,6 +134,13 @@ class Hosted:
     def solution_frame(self) -> pd.DataFrame:
         """Columns id, target and Usage."""
         return read_table(self.folder / SOLUTION, id_column=self.competition.id)
+
+    def answers_frame(self, team: str) -> pd.DataFrame:
+        """The answers of a baseline, or of the best possible score, as it would submit them."""
+        names = {b.team: f"{number}.csv" for number, b in enumerate(self.baselines)}
+        if self.best is not None:
+            names[self.best.team] = BEST
+        return read_table(self.folder / ANSWERS / names[team], id_column=self.competition.id)
 
     def is_over(self, now: datetime) -> bool:
         return self.deadline is not None and now >= datetime.fromisoformat(self.deadline)
@@ -181,7 +206,9 @@ def to_json(made: Hosted) -> dict[str, Any]:
         "synthetic": made.synthetic,
         "sample": made.sample,
         "files": [{"name": f.name, "bytes": f.bytes} for f in made.files],
-        "baselines": [{"team": b.team, "public": b.public, "private": _number(b.private)} for b in made.baselines],
+        "baselines": [_scores(b) for b in made.baselines],
+        "rivals": [_scores(b) for b in made.rivals],
+        "best": None if made.best is None else _scores(made.best),
         "fingerprint": made.fingerprint,
         "created": made.created,
         "deadline": made.deadline,
@@ -204,10 +231,10 @@ def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
         folder=folder,
         competition=facts,
         files=tuple(HostedFile(f["name"], f["bytes"]) for f in stored["files"]),
-        baselines=tuple(
-            Baseline(b["team"], b["public"], math.nan if b["private"] is None else b["private"])
-            for b in stored["baselines"]
-        ),
+        baselines=tuple(_baseline(b) for b in stored["baselines"]),
+        # Competitions that were hosted before there were simulated teams have no such key.
+        rivals=tuple(_baseline(b) for b in stored.get("rivals", ())),
+        best=_baseline(stored["best"]) if stored.get("best") else None,
         notes=tuple(stored["notes"]),
         **{
             k: stored[k]
@@ -255,6 +282,15 @@ def now_utc() -> datetime:
 
 def _names(home: Path) -> list[str]:
     return sorted(p.parent.name for p in (home / "competitions").glob(f"[!.]*/{FACTS}"))
+
+
+def _scores(baseline: Baseline) -> dict[str, Any]:
+    return {"team": baseline.team, "public": baseline.public, "private": _number(baseline.private)}
+
+
+def _baseline(stored: dict[str, Any]) -> Baseline:
+    private = stored["private"]
+    return Baseline(stored["team"], stored["public"], math.nan if private is None else private)
 
 
 def _number(value: float) -> float | None:

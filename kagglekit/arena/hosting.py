@@ -6,16 +6,17 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from kagglekit.arena.baselines import baselines_for
 from kagglekit.arena.database import stamp
-from kagglekit.arena.facts import Given, columns_of, find_sample, guess_competition, header, train_target
+from kagglekit.arena.facts import Given, columns_of, find_sample, guess_competition, header
+from kagglekit.arena.field import BEST_POSSIBLE, Field
 from kagglekit.arena.hosted import (
+    ANSWERS,
     FACTS,
     FILES,
     SOLUTION,
@@ -30,6 +31,7 @@ from kagglekit.arena.hosted import (
     read_table,
     to_json,
 )
+from kagglekit.arena.leaks import check_copies
 from kagglekit.contracts import Competition, Form, Label, Task
 from kagglekit.errors import CompetitionNotFound, DataError, SubmissionError, UsageError, preview
 from kagglekit.files import atomic_folder, sha256, write_json
@@ -62,6 +64,10 @@ def create(
     group: str | None = None,
     time: str | None = None,
     deadline: datetime | None = None,
+    answers: Mapping[str, pd.DataFrame] | None = None,
+    best: pd.DataFrame | None = None,
+    teams: int = 0,
+    allow_copies: bool = False,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> Hosted:
@@ -91,6 +97,14 @@ def create(
         Facts as in `Competition`; guessed from the files when not given.
     deadline : datetime, optional
         Aware; private scores are shown after it. Without it they stay hidden.
+    answers : mapping of str to DataFrame, optional
+        Further baselines: by team, what it submits.
+    best : DataFrame, optional
+        The best possible submission, where it is known how the data were made. Its score is told; it is no team.
+    teams : int
+        Simulated teams on the leaderboard.
+    allow_copies : bool
+        Host it even though training rows or images are among the test ones; the copies are then noted.
     replace : bool
         Replace a competition of this name that has other content.
     progress : Progress, optional
@@ -119,6 +133,9 @@ def create(
     _check_ids(solution, sample, competition, sample_name)
     _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)
+    given_answers = dict(answers or {}) | ({BEST_POSSIBLE: best} if best is not None else {})
+    notes += check_copies(folder, names, competition, refuse=not allow_copies, near=not synthetic)
+    field = Field.of(folder, names, competition, sample, solution, given_answers, teams)
     made = Hosted(
         folder=target_folder,
         competition=competition,
@@ -128,15 +145,17 @@ def create(
         synthetic=synthetic,
         sample=sample_name,
         files=tuple(HostedFile(n, (folder / n).stat().st_size) for n in names),
-        baselines=tuple(baselines_for(competition, sample, solution, train_target(folder, competition.target))),
+        baselines=field.baselines,
         fingerprint=_fingerprint(folder, names, solution, competition),
         created=stamp(now_utc()),
         deadline=stamp(deadline.astimezone(now_utc().tzinfo)) if deadline else None,
         notes=(*guesses, *notes),
+        rivals=field.rivals,
+        best=field.best,
     )
     for note in made.notes:
         progress.say(note)
-    return _stored(made, folder, solution, replace)
+    return _stored(made, folder, solution, field.answers, replace)
 
 
 def _place_for(home: Path, name: str) -> Path:
@@ -285,7 +304,9 @@ def _fingerprint(folder: Path, names: Sequence[str], solution: pd.DataFrame, com
     return digest.hexdigest()[:16]
 
 
-def _stored(made: Hosted, source: Path, solution: pd.DataFrame, replace: bool) -> Hosted:
+def _stored(
+    made: Hosted, source: Path, solution: pd.DataFrame, answers: Mapping[str, pd.DataFrame], replace: bool
+) -> Hosted:
     if (made.folder / FACTS).exists():
         known = open_hosted(made.folder.parent.parent, made.slug)
         if _content(known) == _content(made):
@@ -298,10 +319,16 @@ def _stored(made: Hosted, source: Path, solution: pd.DataFrame, replace: bool) -
     with atomic_folder(made.folder) as folder:
         for file in made.files:
             _link(source / file.name, folder / FILES / file.name)
-        solution.to_csv(folder / SOLUTION, index=False)
-        (folder / SOLUTION).chmod(0o600)
+        for name, table in {SOLUTION: solution, **{f"{ANSWERS}/{n}": t for n, t in answers.items()}}.items():
+            _write_secret(folder / name, table)
         write_json(folder / FACTS, to_json(made))
     return open_hosted(made.folder.parent.parent, made.slug)
+
+
+def _write_secret(path: Path, table: pd.DataFrame) -> None:
+    path.parent.mkdir(exist_ok=True)
+    table.to_csv(path, index=False)
+    path.chmod(0o600)
 
 
 def _content(made: Hosted) -> dict[str, object]:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from kagglekit.files import disk_errors, read_json
 
-__all__ = ["USERNAME", "Identity", "identity_of"]
+__all__ = ["REALM", "USERNAME", "Identity", "identity_of"]
 
 USERNAME = "competitor"
+REALM = "kagglekit arena"
 _FILE = "identity.json"
 
 

@@ -2,147 +2,325 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
 
-from kagglekit.arena.hosted import Hosted
-from kagglekit.arena.leaderboard import Standing
-from kagglekit.arena.protocol import score_text
+from kagglekit.arena.calls.competitions import leaderboard
+from kagglekit.arena.database import SubmissionRecord
+from kagglekit.arena.dataset_store import DatasetRecord
+from kagglekit.arena.desk import Desk, score_text
+from kagglekit.arena.hosted import Hosted, hosted, open_hosted
+from kagglekit.arena.kernel_store import KernelRecord
+from kagglekit.arena.leaderboard import Standing, chosen
+from kagglekit.arena.runner import output_files
+from kagglekit.errors import MissingExtra
 from kagglekit.metrics import get_metric
 
-__all__ = ["competition_page", "index_page", "not_found_page"]
+__all__ = [
+    "PageNotFound",
+    "competition_page",
+    "competitions_page",
+    "dataset_page",
+    "datasets_page",
+    "kernel_page",
+    "kernels_page",
+    "leaderboard_page",
+    "not_found_page",
+    "split_message",
+    "submissions_page",
+]
 
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1d2426; --soft: #5d686c; --line: #dde3e5; --tile: #f4f7f7;
-  --accent: #0b7a75; --mine: #e3f3f1; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14191b; --ink: #e6ebec; --soft: #9aa7ab; --line: #2c3538;
-  --tile: #1c2326; --accent: #5cc8c0; --mine: #14312f; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: var(--paper); color: var(--ink);
-  overflow-wrap: anywhere; }
-header { border-bottom: 1px solid var(--line); background: var(--tile); }
-header p, main { max-width: 60rem; margin: 0 auto; padding: .75rem 1rem; }
-header a { font-weight: 700; text-decoration: none; }
-header span { color: var(--soft); font-size: .9rem; margin-left: .5rem; }
-main { padding-bottom: 3rem; }
-h1 { font-size: 1.75rem; line-height: 1.2; margin: 1.25rem 0 .5rem; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
-a { color: var(--accent); }
-.badge { display: inline-block; border: 1px solid currentColor; color: var(--accent); border-radius: 1rem;
-  padding: 0 .6rem; font-size: .8rem; line-height: 1.5; font-weight: 400; font-style: normal; white-space: nowrap; }
-.quiet { color: var(--soft); }
-.lead { font-size: 1.05rem; max-width: 44rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; margin: 1.25rem 0; }
-.tiles div { background: var(--tile); border-radius: .5rem; padding: .6rem .8rem; }
-.tiles dt { color: var(--soft); font-size: .8rem; } .tiles dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
-.tiles .wide { grid-column: 1 / -1; } .tiles .wide dd { font-weight: 400; }
-pre { background: var(--tile); border-left: 3px solid var(--accent); border-radius: .25rem; padding: .7rem .9rem;
-  margin: 0; overflow-x: auto; font: .9rem/1.5 ui-monospace, monospace; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .5rem .6rem; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; font-size: .8rem; color: var(--soft); }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; width: 1%; }
-td.number, th.number { padding-left: 1.2rem; } td:first-child, th:first-child { padding-left: .6rem; }
-.mine { background: var(--mine); font-weight: 600; }
-.baseline { color: var(--soft); } .baseline .badge { color: var(--soft); }
-.note { color: var(--soft); font-size: .9rem; }
-.cards { list-style: none; padding: 0; margin: 1.25rem 0; display: grid; gap: .8rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(18rem, 100%), 1fr)); }
-.cards li { border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1rem; }
-.cards a { font-weight: 600; font-size: 1.1rem; }
-.cards p { margin: .3rem 0 0; }
-"""
+# The message that `kagglekit submit` writes: a run's id, which ends in eight hexadecimal digits, its score, what it was
+# for; and at the end, perhaps, the mark by which a lost submission is found again.
+_CV = re.compile(r"[\w.-]+-[0-9a-f]{8} CV (-?\d+\.\d{5}): (.*?)(?: \[[0-9a-f]{8}\])?", re.DOTALL)
+_FEW = 5
+_MANY = 30
 
 
-def index_page(hosted: Iterable[tuple[Hosted, Sequence[Standing]]]) -> str:
-    """All competitions, each with its standings."""
-    items = "".join(_card(h, standings) for h, standings in hosted)
-    listed = (
-        f'<ul class="cards">{items}</ul>'
-        if items
-        else "<p>No competition is hosted yet. Draw one, or host a folder of your own:</p>"
-        "<pre>kagglekit arena draw paddy\nkagglekit arena create FOLDER --name NAME</pre>"
+class PageNotFound(Exception):
+    """There is nothing of this name to make a page of."""
+
+
+def competitions_page(desk: Desk) -> str:
+    """All competitions, each with how one stands."""
+    return _page("competitions.html", "Arena", "Competitions", cards=[_card(desk, h) for h in hosted(desk.home)])
+
+
+def competition_page(desk: Desk, slug: str) -> str:
+    """The facts, the first places and the files of one competition."""
+    one = open_hosted(desk.home, slug)
+    standings = leaderboard(desk, one)
+    top = [s for s in standings if s.rank <= _FEW or s.team == desk.identity.username]
+    return _page(
+        "competition.html",
+        one.title,
+        "Competitions",
+        head=_head(desk, one),
+        tab="Overview",
+        description=one.description,
+        facts=_facts(one),
+        classes=[str(c) for c in one.competition.classes],
+        board={"lines": [_line(desk, s) for s in top], "moved": False},
+        n_teams=len(standings),
+        more_teams=len(standings) > len(top),
+        files=[{"name": f.name, "size": _size(f.bytes)} for f in one.files[:_MANY]],
+        more_files=f"{len(one.files) - _MANY:,}" if len(one.files) > _MANY else "",
     )
-    lead = '<p class="lead">Competitions to practise on: no account, no network, no submission spent.</p>'
-    return _page("Arena", f"<h1>Competitions</h1>{lead}{listed}")
 
 
-def competition_page(hosted: Hosted, standings: Sequence[Standing]) -> str:
-    """The facts and the leaderboard of one competition."""
-    body = (
-        f"<h1>{escape(hosted.title)}</h1><p>{_badge(hosted)}</p>"
-        f'<p class="lead">{escape(hosted.description)}</p>{_facts(hosted)}'
-        f"<h2>Start</h2><pre>kagglekit new {escape(hosted.slug)} --on arena</pre>"
-        f"<h2>Leaderboard</h2>{_leaderboard(standings)}"
-        '<p class="note">Scores are of the public part of the test rows, and of this arena: they are not Kaggle'
-        " scores.</p>"
+def leaderboard_page(desk: Desk, slug: str) -> str:
+    """The public leaderboard, and after the deadline the private one above it."""
+    one = open_hosted(desk.home, slug)
+    public = leaderboard(desk, one)
+    shown = {"title": "Public leaderboard", "lines": [_line(desk, s) for s in public], "moved": False}
+    boards = [shown | {"note": "Scores of the public part of the test rows. The rest decides in the end."}]
+    if one.is_over(desk.now()):
+        before = {s.team: s.rank for s in public}
+        lines = [_line(desk, s, before.get(s.team)) for s in leaderboard(desk, one, "private")]
+        note = "Scores of the private part, which decide. Of each team, the better of its two best public submissions."
+        boards.insert(0, {"title": "Private leaderboard", "lines": lines, "moved": True, "note": note})
+    title = f"{one.title}: leaderboard"
+    return _page("leaderboard.html", title, "Competitions", head=_head(desk, one), tab="Leaderboard", boards=boards)
+
+
+def submissions_page(desk: Desk, slug: str) -> str:
+    """One's own submissions, with CV beside the score."""
+    one, now = open_hosted(desk.home, slug), desk.now()
+    records = desk.database.submissions(slug, desk.identity.username)
+    scored = [r for r in records if r.status == "complete" and r.fingerprint == one.fingerprint]
+    final = {r.ref for r in chosen(scored, get_metric(one.metric))} if one.is_over(now) else set()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    left = (midnight - now) // timedelta(minutes=1)
+    facts = [
+        ("Left today", _left(desk, one)),
+        ("Counted anew in", f"{left // 60} h {left % 60:02d} min"),
+        ("Submissions", f"{len(records):,}"),
+    ]
+    return _page(
+        "submissions.html",
+        f"{one.title}: my submissions",
+        "Competitions",
+        head=_head(desk, one),
+        tab="My submissions",
+        facts=facts,
+        is_over=one.is_over(now),
+        lines=[_submission(r, counts=r.ref in final) for r in records],
     )
-    return _page(hosted.title, body)
+
+
+def datasets_page(desk: Desk) -> str:
+    """All datasets, the last changed first."""
+    lines = [
+        {
+            "title": r.settings.title,
+            "ref": f"{desk.identity.username}/{r.slug}",
+            "address": f"/datasets/{desk.identity.username}/{r.slug}",
+            "is_private": r.settings.is_private,
+            "version": r.latest.number,
+            "size": _size(r.latest.bytes),
+            "date": _date(r.latest.created),
+        }
+        for r in desk.datasets.all()
+    ]
+    return _page("datasets.html", "Arena: datasets", "Datasets", lines=lines)
+
+
+def dataset_page(desk: Desk, owner: str, slug: str) -> str:
+    """One dataset: what it is, its files, its versions."""
+    record = desk.datasets.find(slug)
+    if record is None or owner != desk.identity.username:
+        raise PageNotFound
+    settings, latest = record.settings, record.latest
+    return _page(
+        "dataset.html",
+        settings.title,
+        "Datasets",
+        ref=f"{owner}/{slug}",
+        subtitle=settings.subtitle,
+        description=settings.description,
+        license=settings.license_name,
+        is_private=settings.is_private,
+        version=latest.number,
+        files=[{"name": f.name, "size": _size(f.bytes)} for f in latest.files[:_MANY]],
+        more_files=f"{len(latest.files) - _MANY:,}" if len(latest.files) > _MANY else "",
+        versions=_versions(record),
+    )
+
+
+def kernels_page(desk: Desk) -> str:
+    """All notebooks and scripts, the last pushed first."""
+    lines = [
+        {
+            "title": r.title,
+            "ref": f"{desk.identity.username}/{r.slug}",
+            "address": f"/code/{desk.identity.username}/{r.slug}",
+            "is_private": r.facts.get("isPrivate", True),
+            "status": _status(desk, r),
+            "version": r.version,
+            "date": _date(r.created),
+        }
+        for r in desk.kernels.latest()
+    ]
+    return _page("kernels.html", "Arena: code", "Code", lines=lines)
+
+
+def kernel_page(desk: Desk, owner: str, slug: str) -> str:
+    """One notebook: where its run stands, what it takes and what it made. Its source needs the token."""
+    record = desk.kernels.find(slug)
+    if record is None or owner != desk.identity.username:
+        raise PageNotFound
+    facts, folder = record.facts, desk.runner.output(record)
+    kinds = {"competition": "competitionDataSources", "dataset": "datasetDataSources", "notebook": "kernelDataSources"}
+    return _page(
+        "kernel.html",
+        record.title,
+        "Code",
+        ref=f"{owner}/{slug}",
+        status=_status(desk, record),
+        message=desk.runner.session(record).message,
+        is_private=facts.get("isPrivate", True),
+        facts=[
+            ("Version", record.version),
+            ("Pushed", _date(record.created)),
+            ("Kind", f"{facts.get('language', 'python')} {facts.get('kernelType', 'notebook')}"),
+            ("Machine", facts.get("machineShape") or ("GPU" if facts.get("enableGpu") else "CPU")),
+            ("Internet", "on" if facts.get("enableInternet") else "off"),
+        ],
+        sources=[(kind, name) for kind, field in kinds.items() for name in facts.get(field, ())],
+        files=[{"name": n, "size": _size((folder / n).stat().st_size)} for n in output_files(folder)] if folder else [],
+    )
 
 
 def not_found_page() -> str:
-    return _page("Not found", '<h1>Not found</h1><p>There is no such page. <a href="/">All competitions</a></p>')
+    return _page("missing.html", "Not found", "")
 
 
-def _card(hosted: Hosted, standings: Sequence[Standing]) -> str:
-    own = next((s for s in standings if not s.is_baseline), None)
+def split_message(message: str) -> tuple[str | None, str]:
+    """The CV score that `kagglekit submit` wrote into a submission's message, and what the run was for.
+
+    A message of any other form has no CV, and is given back whole.
+    """
+    match = _CV.fullmatch(message)
+    return (match[1], match[2]) if match else (None, message)
+
+
+def _card(desk: Desk, one: Hosted) -> dict[str, Any]:
+    standings = leaderboard(desk, one)
+    own = next((s for s in standings if s.team == desk.identity.username and not s.is_baseline), None)
     place = f"place {own.rank} of {len(standings)}, {score_text(own.score)}" if own else "no score yet"
-    return (
-        f'<li><a href="/competitions/{escape(hosted.slug)}">{escape(hosted.title)}</a>'
-        f'<p class="quiet">{escape(get_metric(hosted.metric).title)}, {place}</p><p>{_badge(hosted)}</p></li>'
-    )
-
-
-def _badge(hosted: Hosted) -> str:
-    kind = "synthetic practice competition" if hosted.synthetic else "practice competition"
-    return f'<span class="badge">{kind}</span>'
-
-
-def _facts(hosted: Hosted) -> str:
-    competition, metric = hosted.competition, get_metric(hosted.competition.metric)
-    direction = "higher" if metric.greater_is_better else "lower"
-    facts = {
-        "Task": competition.task,
-        "Metric": metric.title,
-        "Better": direction,
-        "Id, target": f"{competition.id}, {competition.target}",
-        "Submissions a day": str(hosted.daily_limit),
-        "Files": f"{len(hosted.files):,}, {_size(sum(f.bytes for f in hosted.files))}",
+    metric = get_metric(one.metric)
+    return _head(desk, one) | {
+        "metric": metric.title,
+        "better": "higher" if metric.greater_is_better else "lower",
+        "place": place,
+        "left": "" if one.is_over(desk.now()) else f"{_left(desk, one)} left today",
     }
-    tiles = [f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items()]
-    if competition.classes:
-        words = escape(", ".join(str(c) for c in competition.classes))
-        tiles.append(f'<div class="wide"><dt>{len(competition.classes)} classes</dt><dd>{words}</dd></div>')
-    return f'<dl class="tiles">{"".join(tiles)}</dl>'
+
+
+def _head(desk: Desk, one: Hosted) -> dict[str, Any]:
+    kind = "synthetic practice competition" if one.synthetic else "practice competition"
+    return {"slug": one.slug, "title": one.title, "kind": kind, "is_over": one.is_over(desk.now())}
+
+
+def _left(desk: Desk, one: Hosted) -> str:
+    used = desk.database.used_today(one.slug, desk.identity.username, desk.now())
+    return f"{max(0, one.daily_limit - used)} of {one.daily_limit}"
+
+
+def _facts(one: Hosted) -> list[tuple[str, str]]:
+    competition, metric = one.competition, get_metric(one.metric)
+    return [
+        ("Task", competition.task),
+        ("Metric", f"{metric.title}, {'higher' if metric.greater_is_better else 'lower'} is better"),
+        ("Id, target", f"{competition.id}, {competition.target}"),
+        ("Submissions a day", str(one.daily_limit)),
+        ("Deadline", _date(one.deadline) if one.deadline else "none"),
+        ("Files", f"{len(one.files):,}, {_size(sum(f.bytes for f in one.files))}"),
+    ]
+
+
+def _line(desk: Desk, standing: Standing, before: int | None = None) -> dict[str, Any]:
+    mine = standing.team == desk.identity.username and not standing.is_baseline
+    won = (before or standing.rank) - standing.rank
+    return {
+        "rank": standing.rank,
+        "team": standing.team,
+        "kind": "baseline" if standing.is_baseline else "mine" if mine else "team",
+        "word": "simulated" if standing.is_simulated else "baseline" if standing.is_baseline else "you" if mine else "",
+        "medal": standing.medal or "",
+        "score": score_text(standing.score),
+        "entries": "" if standing.is_baseline else standing.entries,
+        "date": "" if standing.is_baseline else _date(standing.date),
+        "move": f"▲ {won}" if won > 0 else f"▼ {-won}" if won < 0 else "–",
+        "direction": "up" if won > 0 else "down" if won < 0 else "",
+    }
+
+
+def _submission(record: SubmissionRecord, *, counts: bool) -> dict[str, Any]:
+    cv, why = split_message(record.description)
+    word = {"complete": "counts" if counts else "", "pending": "pending", "error": "refused"}[record.status]
+    return {
+        "file": record.file_name,
+        "message": why,
+        "error": record.error,
+        "kind": {"error": "wrong"}.get(record.status, "mine" if counts else "line"),
+        "word": word,
+        "cv": cv or "–",
+        "public": "–" if record.public is None else score_text(record.public),
+        "private": "–" if record.private is None else score_text(record.private),
+        "date": _date(record.created),
+    }
+
+
+def _versions(record: DatasetRecord) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "number": v.number,
+            "notes": v.notes,
+            "files": f"{len(v.files):,}",
+            "size": _size(v.bytes),
+            "date": _date(v.created),
+        }
+        for v in record.versions
+    ]
+
+
+def _status(desk: Desk, record: KernelRecord) -> str:
+    return desk.runner.session(record).status.replace("_", " ").lower()
 
 
 def _size(n_bytes: int) -> str:
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
     return f"{n_bytes / 1e6:,.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:,.1f} kB"
 
 
-def _leaderboard(standings: Sequence[Standing]) -> str:
-    if not standings:
-        return "<p>No scores yet.</p>"
-    rows = "".join(_row(s) for s in standings)
-    head = '<tr><th class="number">#</th><th>Team</th><th class="number">Score</th><th class="number">Entries</th></tr>'
-    return f"<table>{head}{rows}</table>"
+def _date(stamped: str) -> str:
+    return f"{stamped[:10]} {stamped[11:16]} UTC"
 
 
-def _row(line: Standing) -> str:
-    kind, word = ("baseline", "baseline") if line.is_baseline else ("mine", "you")
-    return (
-        f'<tr class="{kind}"><td class="number">{line.rank}</td>'
-        f'<td>{escape(line.team)} <span class="badge">{word}</span></td>'
-        f'<td class="number">{score_text(line.score)}</td>'
-        f'<td class="number">{"" if line.is_baseline else line.entries}</td></tr>'
+def _page(template: str, title: str, room: str, **values: Any) -> str:
+    return str(_environment().get_template(template).render(title=title, room=room, **values))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    try:
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
+    except ModuleNotFoundError as error:
+        raise MissingExtra("The arena's pages", "jinja2", "arena") from error
+    return Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
-def _page(title: str, body: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        '<header><p><a href="/">Arena</a><span>practice on this computer, by kagglekit</span></p></header>'
-        f"<main>{body}</main></body></html>"
-    )
+def _template(name: str) -> str:
+    return (files("kagglekit.arena") / "templates" / name).read_text(encoding="utf-8")

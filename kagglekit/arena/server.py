@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import json
+import ipaddress
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
-from kagglekit.arena import pages, storage
+from kagglekit.arena.application import application
 from kagglekit.arena.database import Database
+from kagglekit.arena.dataset_store import DatasetStore
+from kagglekit.arena.desk import Desk
+from kagglekit.arena.faults import Faults, protocol
 from kagglekit.arena.grading import Grading
-from kagglekit.arena.hosted import hosted, now_utc, open_hosted
+from kagglekit.arena.hosted import now_utc
 from kagglekit.arena.identity import identity_of
-from kagglekit.arena.protocol import OPEN_CALLS, Desk, Redirect, Refusal, answer, leaderboard
+from kagglekit.arena.kernel_store import KernelStore
+from kagglekit.arena.runner import Runner, Storage
 from kagglekit.arena.signing import Signer
-from kagglekit.errors import CompetitionNotFound, DiskError
-from kagglekit.files import disk_errors
-from kagglekit.loopback import HOST_NAMES, listen, require, serving, url_of
+from kagglekit.errors import UsageError
+from kagglekit.serving import HOST, listen, require, serving, url_of
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-__all__ = ["Arena"]
-
-_LARGEST_REQUEST = 64 << 20
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+__all__ = ["Arena", "is_loopback"]
 
 
 class Arena:
     """Serves the competitions of a home for as long as the block runs.
 
     Several processes may serve the same home at once; each has its own port, all know the same token. The arena can be
-    reached from this computer only.
+    reached from this computer only, unless `host` says otherwise: then its pages need the token too.
 
     Parameters
     ----------
@@ -48,8 +39,14 @@ class Arena:
         Where competitions, submissions and the token lie; made when it is missing.
     port : int
         0 takes any free port.
+    host : str
+        An IPv4 address of this computer, or a name that leads to one.
+    runner : Runner, optional
+        What runs pushed notebooks; without one they are kept, and their sessions say so.
     now : callable
         The time, aware, in UTC.
+    faults : Faults, optional
+        What is to go wrong, for tests of clients. No command switches any on.
 
     Attributes
     ----------
@@ -63,7 +60,7 @@ class Arena:
     MissingExtra
         starlette, uvicorn or httptools is not installed.
     UsageError
-        The port is taken.
+        The port is taken, or the host is no single address of this computer.
 
     Examples
     --------
@@ -72,26 +69,51 @@ class Arena:
     http://127.0.0.1:40123
     """
 
-    def __init__(self, home: Path, port: int = 0, *, now: Callable[[], datetime] = now_utc) -> None:
-        self._home, self._port, self._now = home, port, now
+    def __init__(
+        self,
+        home: Path,
+        port: int = 0,
+        *,
+        host: str = HOST,
+        runner: Runner | None = None,
+        now: Callable[[], datetime] = now_utc,
+        faults: Faults | None = None,
+    ) -> None:
+        self._home, self._port, self._host, self._now = home, port, host, now
+        self._runner, self._faults = runner or Storage(), faults
         self._identity = identity_of(home)
         self.token, self.username = self._identity.token, self._identity.username
         self.url = ""
 
     def __enter__(self) -> Arena:
-        require("Serving the arena")
+        require("Serving the arena", "jinja2")
         database = Database(self._home / "arena.db")
-        listener = listen(self._port)
+        listener = listen(self._port, _address_of(self._host))
         self.url = url_of(listener)
-        grading = Grading(self._home, database)
-        signer = Signer(self._identity.key, lambda: self._now().timestamp())
-        desk = Desk(self._home, self.url, self._identity, database, signer, self._now, grading.start)
+        self._grading = Grading(self._home, database)
+        app = application(self._desk(database), open_pages=is_loopback(self._host))
+        faulty, http = (self._faults.around(app), protocol()) if self._faults else (app, "httptools")
         with ExitStack() as stack:
-            stack.callback(grading.stop)
-            stack.enter_context(serving(_application(desk), listener, name="arena"))
+            stack.callback(self._grading.stop)
+            stack.enter_context(serving(faulty, listener, name="arena", http=http))
             self._stack = stack.pop_all()
-        grading.start_pending()
+        self._grading.start_pending()
         return self
+
+    def _desk(self, database: Database) -> Desk:
+        path = self._home / "arena.db"
+        return Desk(
+            home=self._home,
+            url=self.url,
+            identity=self._identity,
+            database=database,
+            datasets=DatasetStore(path, self._home / "content"),
+            kernels=KernelStore(path),
+            runner=self._runner,
+            signer=Signer(self._identity.key, lambda: self._now().timestamp()),
+            now=self._now,
+            grade=self._grading.start,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,113 +121,19 @@ class Arena:
         self._stack.close()
 
 
-def _application(desk: Desk) -> Starlette:
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.exceptions import HTTPException
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse
-    from starlette.routing import Route
-
-    async def call(request: Request) -> Response:
-        service, method = request.path_params["service"], request.path_params["method"]
-        authorization = request.headers.get("authorization", "")
-        if (service, method) not in OPEN_CALLS and not desk.identity.accepts(authorization):
-            raise Refusal(401, "Unauthenticated: the arena's token is needed.")
-        values = _fields(await _body(request))
-        found = await run_in_threadpool(answer, desk, service, method, values)
-        return _redirect(storage.address(desk, found)) if isinstance(found, Redirect) else _json(found)
-
-    async def upload(request: Request) -> Response:
-        with disk_errors(desk.home):
-            return await storage.receive(desk, request.path_params["ticket"], request)
-
-    async def download(request: Request) -> Response:
-        return await run_in_threadpool(storage.send, desk, request.path_params["ticket"])
-
-    async def index(request: Request) -> Response:
-        return _html(await run_in_threadpool(_index_page, desk))
-
-    async def competition(request: Request) -> Response:
-        return _html(await run_in_threadpool(_competition_page, desk, request.path_params["slug"]))
-
-    async def refused(request: Request, error: Exception) -> Response:
-        missing = not isinstance(error, DiskError)
-        if missing and request.method == "GET" and request.url.path.startswith("/competitions/"):
-            return HTMLResponse(pages.not_found_page(), status_code=404, headers=_PAGE_HEADERS)
-        return _refusal(error)
-
-    api = [Route(f"{prefix}/v1/{{service}}/{{method}}", call, methods=["POST"]) for prefix in ("", "/api")]
-    app = Starlette(
-        routes=[
-            *api,
-            Route("/upload/{ticket}", upload, methods=["PUT"]),
-            Route("/download/{ticket}/{name}", download, methods=["GET", "HEAD"]),
-            Route("/competitions/{slug}", competition, methods=["GET"]),
-            Route("/", index, methods=["GET"]),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOST_NAMES)],
-        exception_handlers=dict.fromkeys((Refusal, CompetitionNotFound, DiskError, HTTPException), refused),
-    )
-    app.router.redirect_slashes = False  # an address that is not served is refused, never mended
-    return app
+def is_loopback(host: str) -> bool:
+    """Whether only this computer can reach what listens there."""
+    return ipaddress.ip_address(_address_of(host)).is_loopback
 
 
-def _index_page(desk: Desk) -> str:
-    return pages.index_page((h, leaderboard(desk, h)) for h in hosted(desk.home))
-
-
-def _competition_page(desk: Desk, slug: str) -> str:
-    hosted = open_hosted(desk.home, slug)
-    return pages.competition_page(hosted, leaderboard(desk, hosted))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_REQUEST:
-            raise Refusal(413, "The request is too large.")
-    return bytes(body)
-
-
-def _fields(body: bytes) -> dict[str, Any]:
+def _address_of(host: str) -> str:
     try:
-        values = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, "The request is not JSON.") from error
-    if not isinstance(values, dict):
-        raise Refusal(400, "The request is not a JSON object.")
-    return values
-
-
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    from starlette.responses import JSONResponse
-
-    return JSONResponse(content, status_code=status)
-
-
-def _html(content: str) -> Response:
-    from starlette.responses import HTMLResponse
-
-    return HTMLResponse(content, headers=_PAGE_HEADERS)
-
-
-def _redirect(address: str) -> Response:
-    from starlette.responses import RedirectResponse
-
-    return RedirectResponse(address, status_code=302)
-
-
-def _refusal(error: Exception) -> Response:
-    """Kaggle has two shapes of errors: its gateway's, for credentials and addresses, and its services'."""
-    if isinstance(error, CompetitionNotFound):
-        return _json({"code": 404, "message": str(error)}, 404)
-    if isinstance(error, DiskError):
-        return _json({"code": 507, "message": str(error)}, 507)
-    if isinstance(error, Refusal) and error.status != 401:
-        return _json({"code": error.status, "message": error.message}, error.status)
-    status = getattr(error, "status_code", 401)
-    message = error.message if isinstance(error, Refusal) else "There is no such address."
-    return _json({"error": {"code": status, "message": message}}, status)
+        address = socket.getaddrinfo(host, None, socket.AF_INET)[0][4][0]
+    except socket.gaierror as error:
+        raise UsageError(f"'{host}' is no address of this computer ({error.strerror}).") from error
+    if ipaddress.ip_address(address).is_unspecified:
+        raise UsageError(
+            f"'{host}' stands for every address of this computer.",
+            hint="Name the one that others reach it by: it is part of the addresses that the arena gives out.",
+        )
+    return str(address)

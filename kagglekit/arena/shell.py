@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kagglekit.arena.identity import identity_of
+from kagglekit.arena.identity import REALM, identity_of
 from kagglekit.errors import StoreError, UsageError
 from kagglekit.files import read_json, write_json
 
-__all__ = ["announced", "exports"]
+__all__ = ["announced", "exports", "exposed"]
 
 _FILE = "serving.json"
 _SECONDS = 2.0
@@ -69,6 +69,14 @@ def exports(home: Path, env: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def exposed(url: str, username: str) -> str:
+    """The warning of an arena that other computers can reach."""
+    return (
+        f"Warning: other computers can reach {url}, and what goes there is not encrypted. Pages and calls need the "
+        f"token: user {username}, password as KAGGLE_API_TOKEN in `kagglekit arena env`."
+    )
+
+
 def _unhidden(env: Mapping[str, str]) -> list[str]:
     """Take localhost off the lists of hosts that no proxy is asked for: the arena would be passed by."""
     lines = []
@@ -95,7 +103,9 @@ def _is_arena(url: str) -> bool:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_SECONDS)
     try:
         connection.request("GET", "/")
-        return b"<title>Arena</title>" in connection.getresponse().read()
+        answer = connection.getresponse()
+        # One that other computers can reach too asks for the token first, and says who asks.
+        return REALM in (answer.getheader("WWW-Authenticate") or "") or b"<title>Arena</title>" in answer.read()
     except (OSError, http.client.HTTPException):
         return False
     finally:

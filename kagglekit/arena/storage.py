@@ -9,29 +9,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, BinaryIO
 
-from kagglekit.arena.archive import files_archive, leaderboard_archive
+from kagglekit.arena.archive import built, files_archive, leaderboard_archive
+from kagglekit.arena.calls.competitions import leaderboard
 from kagglekit.arena.database import Upload
+from kagglekit.arena.desk import Desk, Refusal
 from kagglekit.arena.hosted import open_hosted
-from kagglekit.arena.protocol import Desk, Redirect, Refusal, download_ticket, leaderboard, upload_path
+from kagglekit.arena.leaderboard import Part
+from kagglekit.arena.runner import output_files
 from kagglekit.arena.signing import BadTicket
+from kagglekit.arena.uploads import upload_path
+from kagglekit.files import disk_errors
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["address", "receive", "send"]
+__all__ = ["receive", "send"]
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
-
-
-def address(desk: Desk, redirect: Redirect) -> str:
-    """The signed address of a download; its last part is the file name."""
-    return f"{desk.url}/download/{download_ticket(desk, redirect)}/{quote(redirect.name)}"
 
 
 def send(desk: Desk, ticket: str) -> Response:
@@ -52,7 +53,9 @@ def send(desk: Desk, ticket: str) -> Response:
     return FileResponse(
         path,
         media_type="application/zip" if path.suffix == ".zip" else "application/octet-stream",
-        headers={"x-goog-hash": f"md5={digest}"},
+        # An ETag of the content: a file that was made again, byte for byte, is still the same to who resumes.
+        headers={"x-goog-hash": f"md5={base64.b64encode(digest).decode()}", "ETag": f'"{digest.hex()}"'},
+        stat_result=stat,
     )
 
 
@@ -70,17 +73,30 @@ async def receive(desk: Desk, ticket: str, request: Request) -> Response:
     whole = upload_path(desk.home, upload.id)
     if whole.is_file():
         return _answer(200)
-    part = whole.with_suffix(".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    start = _start(request.headers.get("content-range"), upload, _size(part))
-    if start is not None:
-        await _append(part, start, upload, request)
-    elif upload.bytes:
-        return _so_far(_size(part))
-    if _size(part) < upload.bytes:
-        return _so_far(_size(part))
-    part.replace(whole)
+    with _part(whole.with_suffix(".part")) as part:
+        start = _start(request.headers.get("content-range"), upload, _size(part))
+        if start is not None:
+            await _append(part, start, upload, request)
+        elif upload.bytes:
+            return _so_far(_size(part))
+        if _size(part) < upload.bytes:
+            return _so_far(_size(part))
+        Path(part.name).replace(whole)
     return _answer(200)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[BinaryIO]:
+    """What has come so far; only one request at a time adds to it, whichever process it reached."""
+    import fcntl  # the arena runs where Kaggle's competitors do, on Linux and macOS
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path), path.open("ab") as touched, path.open("r+b") as part:
+        try:
+            fcntl.flock(touched, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refusal(503, "Another request is uploading this file.") from error
+        yield part
 
 
 def _start(content_range: str | None, upload: Upload, received: int) -> int | None:
@@ -97,14 +113,13 @@ def _start(content_range: str | None, upload: Upload, received: int) -> int | No
     return int(match[1])
 
 
-async def _append(part: Path, start: int, upload: Upload, request: Request) -> None:
-    with part.open("r+b" if part.exists() else "wb") as file:
-        file.seek(start)
-        file.truncate()
-        async for chunk in request.stream():
-            if file.tell() + len(chunk) > upload.bytes:
-                raise Refusal(400, f"More bytes came than the {upload.bytes} announced.")
-            file.write(chunk)
+async def _append(part: BinaryIO, start: int, upload: Upload, request: Request) -> None:
+    part.seek(start)
+    part.truncate()
+    async for chunk in request.stream():
+        if part.tell() + len(chunk) > upload.bytes:
+            raise Refusal(400, f"More bytes came than the {upload.bytes} announced.")
+        part.write(chunk)
 
 
 def _so_far(received: int) -> Response:
@@ -118,8 +133,8 @@ def _answer(status: int, headers: dict[str, str] | None = None) -> Response:
     return Response(status_code=status, headers=headers)
 
 
-def _size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+def _size(part: BinaryIO) -> int:
+    return part.seek(0, 2)
 
 
 def _claim(desk: Desk, ticket: str, purpose: str) -> dict[str, str]:
@@ -130,19 +145,53 @@ def _claim(desk: Desk, ticket: str, purpose: str) -> dict[str, str]:
 
 
 def _file_of(desk: Desk, claim: dict[str, str]) -> Path | None:
-    if claim["kind"] == "submission":
+    kind = claim["kind"]
+    if kind == "submission":
         record = desk.database.submission(int(claim["ref"]))
         return upload_path(desk.home, record.upload) if record else None
+    if kind == "dataset":
+        return _dataset_file(desk, claim)
+    if kind == "output":
+        return _output_file(desk, claim)
     hosted = open_hosted(desk.home, claim["slug"])
-    if claim["kind"] == "archive":
+    if kind == "archive":
         return files_archive(desk.home, hosted)
-    if claim["kind"] == "leaderboard":
-        return leaderboard_archive(desk.home, hosted, leaderboard(desk, hosted))
+    if kind == "leaderboard":
+        part: Part = "private" if hosted.is_over(desk.now()) else "public"
+        return leaderboard_archive(desk.home, hosted, leaderboard(desk, hosted, part), part)
     return hosted.file(claim["name"])
 
 
+def _dataset_file(desk: Desk, claim: dict[str, str]) -> Path | None:
+    record = desk.datasets.numbered(int(claim["id"]))
+    version = record.version(int(claim["version"])) if record else None
+    if record is None or version is None:
+        return None
+    content = {f.name: desk.datasets.content(f.sha256) for f in version.files}
+    if "name" in claim:
+        return content.get(claim["name"])
+    return built(desk.home / "cache" / "datasets" / str(record.id) / f"{version.number}.zip", content)
+
+
+def _output_file(desk: Desk, claim: dict[str, str]) -> Path | None:
+    record = desk.kernels.numbered(int(claim["id"]))
+    folder = desk.runner.output(record) if record else None
+    names = output_files(folder)
+    if record is None or folder is None or not names:
+        return None
+    if "name" in claim:
+        return folder / claim["name"] if claim["name"] in names else None
+    return built(_output_archive(desk.home, record.id, folder, names), {name: folder / name for name in names})
+
+
+def _output_archive(home: Path, record_id: int, folder: Path, names: list[str]) -> Path:
+    """Where the zip of this state of the output lies; a run that goes on changes it."""
+    state = [(name, (folder / name).stat().st_mtime_ns, (folder / name).stat().st_size) for name in names]
+    return home / "cache" / "output" / str(record_id) / f"{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}.zip"
+
+
 @lru_cache(maxsize=1024)
-def _md5(path: Path, modified: int, size: int) -> str:
+def _md5(path: Path, modified: int, size: int) -> bytes:
     # Time and size are part of the key, so that a changed file is read again.
     with path.open("rb") as file:
-        return base64.b64encode(hashlib.file_digest(file, "md5").digest()).decode()
+        return hashlib.file_digest(file, "md5").digest()

@@ -177,14 +177,13 @@ class Desk:
         """Lines to add to the pipeline file ("" if an experiment reads the file already), and commands to run then."""
         readers = [e.name for e in self.experiments.values() if e.cleaning_file == self.file.name]
         name = readers[-1] if readers else self._new_name()
-        lines = {
-            "why": "do corrected labels help?",
-            "based_on": self.based_on,
-            "cleaning": self.file.name,
-        }
+        lines = {"why": "do corrected labels help?", "based_on": self.based_on, "cleaning": self.file.name}
+        parent = self.experiments.get(self.based_on)
+        if parent is not None and parent.validation == "oob":
+            lines["validation"] = "folds"  # out of bag, rows are scored on what they are fitted on
         table = "\n".join([f"[experiments.{_key(name)}]", *(f"{k} = {_quoted(v)}" for k, v in lines.items())])
-        parent = (self.experiments[name].based_on or self.based_on) if readers else self.based_on
-        commands = f"kagglekit train {self.comp} {name}\nkagglekit compare {self.comp} {parent} {name}"
+        against = (self.experiments[name].based_on or self.based_on) if readers else self.based_on
+        commands = f"kagglekit train {self.comp} {name}\nkagglekit compare {self.comp} {against} {name}"
         return "" if readers else table, commands
 
     def _new_name(self) -> str:

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 from kagglekit.clean.desk import Desk
 from kagglekit.clean.page import cleaning_page, refused_page
 from kagglekit.errors import KagglekitError
-from kagglekit.loopback import HOST_NAMES, listen, require, serving, url_of
 from kagglekit.report.images import as_jpeg, upright
+from kagglekit.serving import HOST_NAMES, listen, require, serving, url_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -94,13 +94,22 @@ FAULTY = {
 }
 
 
+HEAD = (
+    "<!doctype html><head><link rel='icon' href='data:,'>"
+    "<style>:root { color-scheme: light dark } body { background: Canvas; color: CanvasText }</style></head>"
+)
+
+
 @pytest.mark.parametrize("fault", FAULTY)
 def test_a_fault_is_found(chromium, tmp_path, fault):
     page = tmp_path / "page.html"
-    style = "<style>:root { color-scheme: light dark } body { background: Canvas; color: CanvasText }</style>"
-    page.write_text(f"<!doctype html><head>{style}<link rel='icon' href='data:,'></head><body>words {FAULTY[fault]}")
+    page.write_text(f"{HEAD}<body>words {FAULTY[fault]}")
     assert any(fault in found for found in check(chromium, page.as_uri()))
-    page.write_text(f"<!doctype html><head>{style}<link rel='icon' href='data:,'></head><body>words")
+
+
+def test_a_page_without_a_fault_has_none(chromium, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"{HEAD}<body>words")
     assert check(chromium, page.as_uri()) == []
 
 

@@ -27,7 +27,7 @@ from kagglekit.errors import (
     SubmissionError,
     Unreachable,
 )
-from kagglekit.gateway import Gateway, Site
+from kagglekit.gateway import Gateway, Patience, Site
 from kagglekit.kaggle_client import connect
 
 TOKEN = Credentials("a test", token="token")
@@ -118,11 +118,9 @@ def test_a_download_that_was_cut_off_goes_on_there(relayed: tuple[Relay, Gateway
     assert "Range" not in first
     part = tmp_path / ".again.zip.part"
     part.mkdir()
-    (part / "again.zip").write_bytes(whole[:500])
-    # The client's own note of an interrupted download: what it was of, and how long.
+    (part / "data").write_bytes(whole[:500])
     etag = _etag(between, gateway)
-    note = {"validator": etag, "size": len(whole)}
-    (part / "again.zip.kaggle-partial").write_text(json.dumps(note))
+    (part / "note.json").write_text(json.dumps({"validator": etag, "size": len(whole), "md5": ""}))
     assert gateway.download(SLUG, tmp_path / "again.zip").read_bytes() == whole
     assert between.passed[-1][1]["Range"] == "bytes=500-"
     assert between.passed[-1][1]["If-Range"] == etag
@@ -192,7 +190,7 @@ def test_a_submission_whose_answer_is_lost_is_made_exactly_once(
 
 def test_when_nobody_can_know_whether_it_counted_it_is_not_sent_again(relayed: tuple[Relay, Gateway], tmp_path: Path):
     between, gateway = relayed
-    between.lose_answer += ["CreateSubmission", "ListSubmissions"]
+    between.lose_answer += ["CreateSubmission", *["ListSubmissions"] * Patience.near().attempts]
     with pytest.raises(Unreachable, match="nobody knows yet whether it counted"):
         gateway.submit(SLUG, write_answers(tmp_path / "s.csv"), "lost")
     assert between.count("CreateSubmission") == 1
@@ -232,7 +230,8 @@ def test_a_site_that_does_not_answer_is_unreachable_and_nothing_else_is_tried(
         gateway.download(SLUG, tmp_path / "x.zip")
     monkeypatch.setenv("https_proxy", url)
     monkeypatch.setenv("KAGGLE_API_TOKEN", "canary")
-    with Gateway(Site.kaggle()) as gateway, pytest.raises(Unreachable, match="Kaggle cannot be reached"):
+    kaggle = Gateway(Site.kaggle(), patience=Patience(attempts=2, first_pause=0.01))
+    with kaggle as gateway, pytest.raises(Unreachable, match="Kaggle cannot be reached"):
         gateway.competition(SLUG)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 from flowers import SLUG, tables, write_pipeline, write_raw
 
-from kagglekit.arena.database import Database
+from kagglekit.arena import hosting
+from kagglekit.arena.kernel_store import KernelStore
 from kagglekit.arena.server import Arena
 from kagglekit.config import load_pipeline
 from kagglekit.gateway import Gateway, Site
@@ -65,7 +66,8 @@ def test_the_notebook_makes_the_run_that_is_made_at_home(tmp_path):
     assert not (root / "working" / "data").exists()
 
 
-def test_the_arena_takes_what_kaggles_client_pushes(tmp_path):
+def test_the_arena_takes_what_kaggles_client_pushes(tmp_path, flowers_folder):
+    hosting.create(flowers_folder, tmp_path / "arena", SLUG)
     pipeline = load_pipeline(write_pipeline(tmp_path), check_params=registry.check)
     with Arena(tmp_path / "arena") as arena, Gateway(Site("arena", arena.url), arena.token) as gateway:
         assert gateway.username == arena.username
@@ -74,7 +76,7 @@ def test_the_arena_takes_what_kaggles_client_pushes(tmp_path):
         push(gateway, notebook.parent)
     slug = "kagglekit-flowers-forest"
     assert address == f"{arena.url}/code/{arena.username}/{slug}"
-    record = Database(tmp_path / "arena" / "arena.db").kernel(slug)
+    record = KernelStore(tmp_path / "arena" / "arena.db").find(slug)
     assert record is not None and record.version == 2
     sent, built = json.loads(record.source), json.loads(notebook.read_text())
     assert [c["source"] for c in sent["cells"]] == ["".join(c["source"]) for c in built["cells"]]

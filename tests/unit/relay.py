@@ -109,3 +109,15 @@ def _forward(
         return response.status, response.getheaders(), response.read()
     finally:
         connection.close()
+
+
+@contextmanager
+def redirecting(target: str) -> Iterator[str]:
+    """Serve an address that answers everything by sending the client elsewhere; gives the address."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        _reply(request, 302, [("Location", f"{target}{request.path}"), ("Content-Length", "0")], b"")
+
+    with _serving(answer) as url:
+        yield url

@@ -67,14 +67,6 @@ def test_threads_that_race_never_pass_the_limit(tmp_path: Path):
     assert len(set(taken)) == 5 and len(refused) == 7
 
 
-def test_each_push_of_a_kernel_is_a_version(tmp_path: Path):
-    database = Database(tmp_path / "arena.db")
-    first = database.save_kernel("paddy", "print(1)", "{}", NOON)
-    second = database.save_kernel("paddy", "print(2)", "{}", NOON)
-    assert (first.version, second.version) == (1, 2)
-    assert database.kernel("paddy") == second and database.kernel("other") is None
-
-
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path):
     database = Database(tmp_path / "arena.db")
     record = submit(database)
@@ -83,10 +75,10 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, hard))
     try:
         with pytest.raises(DiskError, match=r"arena\.db cannot be written .* disk"):
-            database.save_kernel("paddy", "x" * (1 << 16), "{}", NOON)
+            database.start_upload("meadow", "x" * (1 << 16), 1, NOON)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert database.kernel("paddy") is None and database.submission(record.ref) == record
+    assert database.submission(record.ref) == record
 
 
 def test_a_place_that_holds_no_database_is_one_clear_line(tmp_path: Path):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,9 @@ from hypothesis import strategies as st
 
 from kagglekit.arena.database import SubmissionRecord
 from kagglekit.arena.hosted import Baseline, Hosted
-from kagglekit.arena.leaderboard import standings
-from kagglekit.arena.pages import competition_page, index_page
+from kagglekit.arena.leaderboard import chosen, standings
 from kagglekit.contracts import Competition
+from kagglekit.metrics import get_metric
 
 
 def hosted(metric: str = "rmse", *baselines: Baseline) -> Hosted:
@@ -57,15 +58,23 @@ def test_baselines_stand_among_the_teams():
     assert [(s.team, s.is_baseline) for s in lines] == [("a", False), ("Mean", True), ("b", False)]
 
 
-def test_pages_escape_everything_and_say_synthetic():
-    one = hosted("rmse", Baseline("<b>Mean", 0.2, 0.2))
-    lines = standings(one, [record(1, "<img src=x>", 0.1)])
-    for page in (index_page([(one, lines)]), competition_page(one, lines)):
-        assert "<script>" not in page and "<img" not in page and "<b>" not in page
-        assert "synthetic practice competition" in page and "viewport" in page
-        assert "http://" not in page and "https://" not in page
-    assert "synthetic" not in index_page([(replace(one, synthetic=False), lines)])
-    assert "grass &amp; &#x27;rye&#x27;" in competition_page(one, lines)
+def test_medals_go_by_place_and_baselines_win_none():
+    rivals = tuple(Baseline(f"Simulated {i}", 0.3 + i / 100, 0.3 + i / 100) for i in range(18))
+    one = replace(hosted("rmse", Baseline("Mean", 0.1, 0.1)), rivals=rivals)
+    lines = standings(one, [record(1, "a", 0.2)])
+    assert [(s.team, s.medal) for s in lines[:3]] == [("Mean", None), ("a", "gold"), ("Simulated 0", "silver")]
+    assert [s.medal for s in lines[3:9]] == ["silver"] + ["bronze"] * 4 + [None]
+    assert [s.is_simulated for s in lines[:3]] == [False, False, True]
+
+
+def test_the_private_board_takes_the_two_best_public_submissions():
+    one = hosted("rmse", Baseline("Mean", 0.9, 0.5), Baseline("No private rows", 0.1, math.nan))
+    sent = [(1, "a", 0.1, 0.6), (2, "a", 0.2, 0.4), (3, "a", 0.3, 0.1), (4, "b", 0.5, None)]
+    records = [replace(record(ref, team, public), private=private) for ref, team, public, private in sent]
+    lines = standings(one, records, "private")
+    assert [(s.team, s.score, s.entries) for s in lines] == [("a", 0.4, 3), ("Mean", 0.5, 0)]
+    assert [r.ref for r in chosen(records[:3], get_metric("rmse"))] == [1, 2]
+    assert [r.ref for r in chosen(records[:3], get_metric("r2"))] == [3, 2]
 
 
 def test_a_complete_submission_needs_a_score():

@@ -1,5 +1,4 @@
 import hashlib
-import http.client
 import io
 import json
 import socket
@@ -9,19 +8,20 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from arena_calls import COMPETITIONS, Answer, ask, call, location, scored, submit
 from meadow import N_TEST, SLUG, tables, write_answers, write_folder
 
 from kagglekit.arena import hosting
 from kagglekit.arena.database import Database
 from kagglekit.arena.grading import Grading
-from kagglekit.arena.protocol import CALLS, upload_path
-from kagglekit.arena.server import Arena
+from kagglekit.arena.kernel_store import KernelStore
+from kagglekit.arena.protocol import CALLS
+from kagglekit.arena.server import Arena, is_loopback
+from kagglekit.arena.uploads import upload_path
 from kagglekit.errors import DiskError, UsageError
 
-COMPETITIONS = "competitions.CompetitionApiService"
 CLIMBING = [
     "solution.csv",
     "../solution.csv",
@@ -37,38 +37,6 @@ CLIMBING = [
 ]
 
 
-class Answer:
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.body)
-
-
-def ask(
-    arena: Arena, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> Answer:
-    """One request with exactly this path: nothing normalises it on the way."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(arena.url.rsplit(":", 1)[1]), timeout=20)
-    try:
-        connection.request(method, path.removeprefix(arena.url), body, headers or {})
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
-
-
-def call(arena: Arena, method: str, service: str = COMPETITIONS, token: str | None = None, **fields: object) -> Answer:
-    headers = {"Authorization": f"Bearer {token or arena.token}", "Content-Type": "application/json"}
-    return ask(arena, "POST", f"/v1/{service}/{method}", json.dumps(fields).encode(), headers)
-
-
-def location(arena: Arena, method: str, **fields: object) -> str:
-    answer = call(arena, method, **fields)
-    assert answer.status == 302, answer.body
-    return answer.headers["Location"]
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arena")
@@ -80,21 +48,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arena(home: Path) -> Iterator[Arena]:
     with Arena(home) as running:
         yield running
-
-
-def submit(arena: Arena, path: Path) -> Answer:
-    started = call(
-        arena, "StartSubmissionUpload", competitionName=SLUG, fileName=path.name, contentLength=path.stat().st_size
-    ).json
-    assert ask(arena, "PUT", started["createUrl"], path.read_bytes()).status == 200
-    return call(arena, "CreateSubmission", competitionName=SLUG, blobFileTokens=started["token"])
-
-
-def scored(arena: Arena, ref: int) -> dict[str, Any]:
-    while True:
-        found = call(arena, "GetSubmission", ref=ref).json
-        if found["status"] != "PENDING":
-            return found
 
 
 def test_listens_on_loopback_only_and_says_so_in_its_address(arena: Arena):
@@ -133,9 +86,24 @@ def test_a_malformed_request_is_400(arena: Arena, body: bytes):
     assert answer.status == 400 and answer.json["code"] == 400
 
 
+@pytest.mark.parametrize(
+    "value", [True, -1, 1 << 63, 1e300, "\x00", "\ud800", [], [1], [{}], {}, {"files": [{"token": "x"}]}, None]
+)
+def test_no_value_of_any_field_makes_a_call_fail(arena: Arena, value: object):
+    names = "competitionName fileName contentLength ref submissionId pageSize pageToken page slug title ownerSlug body"
+    names += (
+        " datasetSlug files directories settings id userName kernelSlug versionLabel kernelOwner kernelVersion text"
+    )
+    names += " kernelSessionId datasetVersionNumber name type group search categoryIds competitionDataSources isPrivate"
+    for service, method in CALLS:
+        for given in ({}, {"competitionName": SLUG}):
+            answer = call(arena, method, service, **dict.fromkeys(names.split(), value) | given)
+            assert answer.status in (200, 302, 400, 403, 404, 501), (method, answer.body)
+
+
 def test_calls_that_the_arena_does_not_know_say_so(arena: Arena):
-    answer = call(arena, "ListDatasets", "datasets.DatasetApiService")
-    assert answer.status == 501 and "does not answer datasets.DatasetApiService/ListDatasets" in answer.json["message"]
+    answer = call(arena, "ListModels", "models.ModelApiService")
+    assert answer.status == 501 and "does not answer models.ModelApiService/ListModels" in answer.json["message"]
     assert ask(arena, "GET", "/v1/nothing").json["error"]["code"] == 404
 
 
@@ -347,7 +315,7 @@ def test_a_pushed_kernel_is_stored(arena: Arena, home: Path):
     service = "kernels.KernelsApiService"
     answer = call(arena, "SaveKernel", service, slug=f"{arena.username}/paddy", text="print(1)", language="python")
     assert answer.json["versionNumber"] == 1 and answer.json["url"].endswith(f"/code/{arena.username}/paddy")
-    stored = Database(home / "arena.db").kernel("paddy")
+    stored = KernelStore(home / "arena.db").find("paddy")
     assert stored is not None and stored.source == "print(1)"
     assert call(arena, "SaveKernel", service, slug="somebody/else", text="").status == 403
 
@@ -373,10 +341,11 @@ def test_pages_tell_how_to_start_and_how_one_stands(tmp_path: Path):
     with Arena(tmp_path / "home") as arena:
         assert "no score yet" in ask(arena, "GET", "/").body.decode()
         scored(arena, submit(arena, write_answers(tmp_path / "s.csv")).json["ref"])
-        index, page = (ask(arena, "GET", path).body.decode() for path in ("/", f"/competitions/{SLUG}"))
-    assert "place 1 of 3, 1.00000" in index and "Meadow &lt;b&gt;" in index
-    assert f"kagglekit new {SLUG} --on arena" in page and "not Kaggle scores" in page
-    assert page.index("competitor") < page.index("Majority class") < page.index("Sample submission")
+        paths = ("/", f"/competitions/{SLUG}", f"/competitions/{SLUG}/leaderboard")
+        index, page, board = (ask(arena, "GET", path).body.decode() for path in paths)
+    assert "place 1 of 6, 1.00000" in index and "Meadow &lt;b&gt;" in index
+    assert f"kagglekit new {SLUG} --on arena" in page and "No score here is a Kaggle score" in page
+    assert board.index("competitor") < board.index("Majority class") < board.index("Sample submission")
 
 
 def test_an_arena_without_competitions_says_how_to_get_one(tmp_path: Path):
@@ -399,6 +368,21 @@ def test_a_taken_port_is_one_clear_line(arena: Arena, tmp_path: Path):
     port = int(arena.url.rsplit(":", 1)[1])
     with pytest.raises(UsageError, match=f"Port {port} cannot be used"):
         Arena(tmp_path, port=port).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("0.0.0.0", "every address"), ("192.0.2.1", "cannot be used on 192.0.2.1"), ("", "no address")],
+)
+def test_a_host_that_is_no_single_address_of_this_computer_is_one_clear_line(tmp_path: Path, host: str, words: str):
+    with pytest.raises(UsageError, match=words):
+        Arena(tmp_path, host=host).__enter__()
+
+
+def test_other_loopback_addresses_are_this_computer_too(tmp_path: Path):
+    with Arena(tmp_path, host="localhost") as arena:
+        assert arena.url.startswith("http://127.0.0.1:") and ask(arena, "GET", "/").status == 200
+    assert is_loopback("127.0.0.2") and not is_loopback("192.0.2.1")
 
 
 def test_the_arena_is_quiet_and_ends(home: Path, capfd: pytest.CaptureFixture[str]):

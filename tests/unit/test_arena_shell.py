@@ -4,7 +4,7 @@ import pytest
 from relay import canned
 
 from kagglekit.arena.server import Arena
-from kagglekit.arena.shell import announced, exports
+from kagglekit.arena.shell import announced, exports, exposed
 from kagglekit.errors import UsageError
 
 
@@ -43,3 +43,9 @@ def test_a_proxy_list_that_leads_past_the_arena_is_noted_and_mended(tmp_path: Pa
     assert f"export no_proxy={kept}" in lines
     assert any(line.startswith("# no_proxy holds localhost") for line in lines)
     assert not any("NO_PROXY" in line for line in lines)
+
+
+def test_an_arena_that_others_can_reach_is_announced_with_a_warning_that_holds_no_token(tmp_path: Path):
+    with Arena(tmp_path) as arena:
+        words = exposed(arena.url, arena.username)
+    assert words.startswith("Warning") and "not encrypted" in words and arena.token not in words

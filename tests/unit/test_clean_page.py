@@ -20,7 +20,7 @@ from vision_pictures import pictures
 from kagglekit.clean import CleaningPage
 from kagglekit.clean.page import cleaning_page
 from kagglekit.errors import DataError, MissingExtra, UsageError
-from kagglekit.loopback import require
+from kagglekit.serving import require
 
 
 def ask(url: str, path: str = "/", form: dict[str, str] | None = None, **headers: str):
@@ -137,6 +137,9 @@ def test_next_steps_name_a_new_experiment_or_the_one_that_reads_the_file(tmp_pat
     assert lines.splitlines()[0] == "[experiments.forest-cleaned]"
     assert 'based_on = "forest"\ncleaning = "cleaning.csv"' in lines
     assert commands.splitlines()[1] == "kagglekit compare zoo forest forest-cleaned"
+    bagged = {"forest": replace(FOREST, validation="oob")}
+    assert replace(made, experiments=bagged).next_steps()[0].endswith('\nvalidation = "folds"')
+    assert "validation" not in lines
     taken = {"forest": FOREST, "forest-cleaned": FOREST}
     assert replace(made, experiments=taken).next_steps()[0].startswith("[experiments.forest-cleaned-2]")
     reader = replace(FOREST, name="neat", based_on="forest", cleaning_file="cleaning.csv")

@@ -53,10 +53,13 @@ def test_a_pair_of_equals_is_no_difference():
 
 
 def test_the_smallest_difference_is_found_in_four_of_five_cases():
-    """The error of the mean difference is sqrt(2) * 0.5 / sqrt(200) = 0.05, so 0.14 is what these rows show."""
+    """The error of the mean difference is sqrt(2) * 0.5 / sqrt(200) = 0.05, so rows alone could show 0.14.
+
+    Five folds tell little of the noise of training; that costs some 15 % more.
+    """
     prepared = made_prepared()
-    found = [compared(prepared, *errors(seed, gap=0.14), n_resamples=200) for seed in range(50)]
-    assert np.median([f.smallest for f in found]) == pytest.approx(0.14, rel=0.1)
+    found = [compared(prepared, *errors(seed, gap=0.165), n_resamples=200) for seed in range(50)]
+    assert np.median([f.smallest for f in found]) == pytest.approx(0.165, rel=0.1)
     assert np.mean([f.verdict == "better" for f in found]) == pytest.approx(0.75, abs=0.1)
 
 

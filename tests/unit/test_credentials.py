@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kagglekit.credentials import choose_site, credentials_found, find_credentials
+from kagglekit.credentials import Credentials, choose_site, credentials_found, find_credentials, secured
 from kagglekit.errors import CredentialsError
+from kagglekit.gateway import Gateway, Site
+from kagglekit.sites import describe
 
 KEY = json.dumps({"username": "canary", "key": "canary"})
 
@@ -145,6 +147,26 @@ def test_a_file_that_others_can_read_is_noted_in_one_line(tmp_path: Path, name: 
     assert found is not None
     assert (f"chmod 600 {path}" in found.note) is is_noted and bool(found.note) is is_noted
     assert "\n" not in found.note and "canary" not in found.note
+
+
+@pytest.mark.parametrize("name", ["access_token", "kaggle.json", "credentials.json"])
+def test_a_file_that_others_can_read_is_refused_or_mended_and_said(tmp_path: Path, name: str, monkeypatch):
+    path = write(tmp_path / ".kaggle" / name, json.dumps({"username": "x", "key": "canary", "refresh_token": "canary"}))
+    path.chmod(0o644)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(CredentialsError, match=f"Other users can read {path}. Run: chmod 600"), Gateway(Site.kaggle()):
+        pass
+    said = describe("kaggle", None)
+    assert f"could read {path}; its mode is now 600" in said and "canary" not in said
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert describe("kaggle", None).endswith(").")
+
+
+def test_a_mode_that_cannot_be_changed_is_refused(tmp_path: Path):
+    found = Credentials("a place", token="canary", exposed=tmp_path / "gone")
+    with pytest.raises(CredentialsError, match=r"can read .*gone, and that cannot be changed \(No such file") as raised:
+        secured(found)
+    assert "canary" not in str(raised.value)
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import stat
-import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import quick
 
-from kagglekit.errors import DataError, DiskError, StoreError
+from kagglekit.errors import DiskError, StoreError
 from kagglekit.files import (
     atomic,
     atomic_folder,
@@ -21,7 +19,6 @@ from kagglekit.files import (
     lock,
     read_json,
     sha256,
-    unzip,
     write_json,
     write_text,
 )
@@ -118,65 +115,3 @@ def test_a_lock_has_one_holder_and_is_freed_after_a_failure(tmp_path):
         raise KeyError
     with lock(path, busy="taken"):
         assert path.exists()
-
-
-def archive(folder: Path, members: dict[str, bytes], name: str = "a.zip") -> Path:
-    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for member, content in members.items():
-            zipped.writestr(member, content)
-    return folder / name
-
-
-def test_unzip_keeps_folders_and_content(tmp_path):
-    into = tmp_path / "out"
-    into.mkdir()
-    files = unzip(archive(tmp_path, {"train.csv": b"1", "images/blast/1.jpg": b"2"}), into)
-    assert {p.relative_to(into).as_posix(): p.read_bytes() for p in files} == {
-        "train.csv": b"1",
-        "images/blast/1.jpg": b"2",
-    }
-
-
-@pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", "a/../../out.txt", "a\\b.txt"])
-def test_unzip_refuses_names_that_climb_and_writes_nothing(tmp_path, name):
-    into = tmp_path / "out"
-    into.mkdir()
-    with pytest.raises(DataError, match="must not be extracted"):
-        unzip(archive(tmp_path, {"good.txt": b"1", name: b"2"}), into)
-    assert not list(into.iterdir())
-
-
-def test_unzip_refuses_links_and_repeated_names(tmp_path):
-    link = zipfile.ZipInfo("link")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "link.zip", "w") as zipped:
-        zipped.writestr(link, "/etc/passwd")
-    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as zipped:
-        zipped.writestr("a", "1")
-        with pytest.warns(UserWarning, match="Duplicate name"):
-            zipped.writestr("a", "2")
-    for name in ("link.zip", "twice.zip"):
-        with pytest.raises(DataError, match="must not be extracted"):
-            unzip(tmp_path / name, tmp_path)
-
-
-def test_unzip_refuses_a_bomb(tmp_path):
-    with pytest.raises(DataError, match="more than the 1,000 allowed"):
-        unzip(archive(tmp_path, {"zeros": bytes(10_000)}), tmp_path, most_bytes=1000)
-
-
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"<html>" + b[6:60], lambda b: b""])
-def test_unzip_names_a_damaged_archive(tmp_path, spoil):
-    path = archive(tmp_path, {"train.csv": b"12345678" * 50})
-    path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(DataError, match=r"a\.zip is not a sound zip file"):
-        unzip(path, tmp_path)
-
-
-def test_unzip_notices_a_flipped_byte(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as zipped:
-        zipped.writestr("train.csv", b"0123456789" * 10)
-    content = (tmp_path / "a.zip").read_bytes()
-    (tmp_path / "a.zip").write_bytes(content.replace(b"0123456789", b"0123456780", 1))
-    with pytest.raises(DataError, match="not a sound zip"):
-        unzip(tmp_path / "a.zip", tmp_path)

@@ -38,6 +38,7 @@ def test_opening_a_gateway_prints_nothing_calls_nobody_and_leaves_no_folder(tmp_
     """Importing kaggle would log in with the token below, through the proxy that listens here."""
     (tmp_path / ".kaggle").mkdir()
     (tmp_path / ".kaggle" / "access_token").write_text("canary")
+    (tmp_path / ".kaggle" / "access_token").chmod(0o600)
     called = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(60)

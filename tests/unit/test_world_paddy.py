@@ -17,7 +17,7 @@ from kagglekit.arena.worlds import WORLDS, ensure, get_world
 from kagglekit.arena.worlds.leaves import Blade, blend, lay, new_strip, smooth_noise
 from kagglekit.arena.worlds.lesions import LESIONS
 from kagglekit.arena.worlds.paddy import CLASSES, DEFAULT_SCALE, N_TEST, TITLE, VARIETIES, make, plan
-from kagglekit.arena.worlds.scenes import JPEG_BYTES, SIZE, Plant, encode, photograph
+from kagglekit.arena.worlds.plants import JPEG_BYTES, SIZE, Plant, encode, photograph
 from kagglekit.errors import DataError, UsageError
 from kagglekit.progress import Progress
 
@@ -228,6 +228,6 @@ def test_a_world_is_found_by_name_or_slug() -> None:
 def test_listing_worlds_imports_nothing_heavy() -> None:
     code = (
         "import sys, kagglekit.arena.worlds;"
-        "sys.exit(any(m in sys.modules for m in ('PIL', 'torch', 'kagglekit.arena.worlds.paddy')))"
+        "sys.exit(any(m in sys.modules for m in ('PIL', 'torch', 'sklearn', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,96 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
+from kagglekit.arena import hosting
+from kagglekit.arena.hosted import Hosted, read_table
+from kagglekit.arena.worlds.base import BEST, SECRETS, World
 from kagglekit.errors import UsageError, nearest
 from kagglekit.files import atomic_folder
 from kagglekit.progress import Progress, Silent
 
-__all__ = ["WORLDS", "World", "ensure", "get_world"]
+__all__ = ["WORLDS", "World", "ensure", "get_world", "host"]
+
+# Each module holds its own WORLD; the order is that of the list that people see.
+_MODULES = (
+    "paddy",
+    "shapes",
+    "digits",
+    "coffee",
+    "weekday",
+    "rps",
+    "films",
+    "ratings",
+    "auction",
+    "phrases",
+    "scenes",
+)
+
+#: 2020-01-01, UTC: the time of every file of a drawn world, so that no file's time says when it was drawn.
+_DRAWN_AT = 1_577_836_800
 
 
-class Make(Protocol):
-    """Writes a world into a folder."""
-
-    def __call__(
-        self, folder: Path, *, scale: float | None, seed: int, progress: Progress, n_jobs: int | None
-    ) -> None: ...
+def _world(module: str) -> World:
+    found: World = import_module(f"kagglekit.arena.worlds.{module}").WORLD
+    return found
 
 
-def _later(module: str) -> Make:
-    """The `make` of a module that is imported only when a world is drawn."""
-
-    def make(folder: Path, *, scale: float | None, seed: int, progress: Progress, n_jobs: int | None) -> None:
-        function: Callable[..., None] = import_module(f"kagglekit.arena.worlds.{module}").make
-        function(folder, scale=scale, seed=seed, progress=progress, n_jobs=n_jobs)
-
-    return make
-
-
-@dataclass(frozen=True)
-class World:
-    """A practice competition.
-
-    Parameters
-    ----------
-    name : str
-        What a user types.
-    slug : str
-        The competition's slug in the arena; that of the Kaggle competition it imitates.
-    title : str
-        Says that it is synthetic: it is shown wherever the competition is.
-    metric : str
-        A name that `kagglekit.metrics` knows.
-    make : callable
-        Writes its files into a folder.
-    daily_limit : int
-        Submissions for each day, as in the real competition.
-    seed : int
-        The world's own seed.
-    scale : float
-        Share of the full size that is drawn when nothing else is asked for.
-    version : int
-        Raised when the pictures or tables change, so that an old cache is not taken for the new world.
-    summary : str
-        One line for a list.
-    synthetic : bool
-    """
-
-    name: str
-    slug: str
-    title: str
-    metric: str
-    make: Make
-    daily_limit: int
-    seed: int
-    scale: float
-    version: int
-    summary: str
-    synthetic: bool = True
-
-
-WORLDS = {
-    world.name: world
-    for world in (
-        World(
-            name="paddy",
-            slug="paddy-disease-classification",
-            title="Paddy look-alike (synthetic practice data)",
-            metric="accuracy",
-            make=_later("paddy"),
-            daily_limit=5,
-            seed=2022,
-            scale=0.06,
-            version=1,
-            summary="ten diseases of rice plants, drawn by code: 625 pictures to train on, 209 to label",
-        ),
-    )
-}
+WORLDS = {world.name: world for world in map(_world, _MODULES)}
 
 
 def get_world(name: str) -> World:
@@ -113,6 +61,7 @@ def ensure(
     cache: Path,
     *,
     scale: float | None = None,
+    seed: int | None = None,
     progress: Progress | None = None,
     n_jobs: int | None = None,
 ) -> Path:
@@ -125,6 +74,8 @@ def ensure(
         Folder for drawn worlds.
     scale : float, optional
         Share of the full size; by default the world's own.
+    seed : int, optional
+        By default the world's own.
     progress : Progress, optional
     n_jobs : int, optional
         Processes that draw; by default as many as there are processors.
@@ -136,8 +87,63 @@ def ensure(
     """
     world = get_world(world) if isinstance(world, str) else world
     scale = world.scale if scale is None else scale
-    folder = cache / f"{world.name}-v{world.version}-seed{world.seed}-scale{scale:g}"
+    seed = world.seed if seed is None else seed
+    folder = cache / f"{world.name}-v{world.version}-seed{seed}-scale{scale:g}"
     if not folder.is_dir():
         with atomic_folder(folder) as unfinished:
-            world.make(unfinished, scale=scale, seed=world.seed, progress=progress or Silent(), n_jobs=n_jobs)
+            world.make(unfinished, scale=scale, seed=seed, progress=progress or Silent(), n_jobs=n_jobs)
+            for path in unfinished.rglob("*"):
+                os.utime(path, (_DRAWN_AT, _DRAWN_AT))
     return folder
+
+
+def host(
+    world: World | str,
+    home: Path,
+    *,
+    scale: float | None = None,
+    seed: int | None = None,
+    replace: bool = False,
+    progress: Progress | None = None,
+    n_jobs: int | None = None,
+) -> Hosted:
+    """Draw a world and host it, with its facts, baselines and simulated teams.
+
+    Parameters
+    ----------
+    world, scale, seed, progress, n_jobs
+        As in `ensure`.
+    home : Path
+        The arena's home; drawn worlds are kept below it.
+    replace : bool
+        Replace the same world at another size or seed.
+    """
+    world = get_world(world) if isinstance(world, str) else world
+    progress = progress or Silent()
+    folder = ensure(world, home / "worlds", scale=scale, seed=seed, progress=progress, n_jobs=n_jobs)
+    id_column = read_table(folder / "sample_submission.csv").columns[0]
+    secrets = {
+        path.stem: read_table(path, id_column=id_column)
+        for path in sorted((folder / SECRETS).glob("*.csv"))
+        if path.name != BEST
+    }
+    best = folder / SECRETS / BEST
+    return hosting.create(
+        folder,
+        home,
+        world.slug,
+        metric=world.metric,
+        title=world.title,
+        description=world.description,
+        daily_limit=world.daily_limit,
+        synthetic=world.synthetic,
+        task=world.task,
+        form=world.form,
+        group=world.group,
+        time=world.time,
+        answers=secrets,
+        best=read_table(best, id_column=id_column) if best.is_file() else None,
+        teams=world.teams,
+        replace=replace,
+        progress=progress,
+    )

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kagglekit.arena.worlds.base import BEST, SECRETS, World
 from kagglekit.errors import DataError, MissingExtra
 from kagglekit.parallel import pmap
 from kagglekit.progress import Progress, Silent
 
-__all__ = ["CLASSES", "DEFAULT_SCALE", "TITLE", "VARIETIES", "make", "plan"]
+__all__ = ["CLASSES", "DEFAULT_SCALE", "TITLE", "VARIETIES", "WORLD", "make", "plan"]
 
 TITLE = "Paddy look-alike (synthetic practice data)"
 DEFAULT_SCALE = 0.06
@@ -116,7 +117,7 @@ def make(
     ----------
     folder : Path
         Made when missing. It gets train.csv, train_images/, test_images/, sample_submission.csv, README.txt and
-        solution.csv (columns image_id, label and Usage), which no competitor may see.
+        solution.csv (columns image_id, label and Usage) and .answers/best.csv, which no competitor may see.
     scale : float, optional
         Share of the full 10,407 training and 3,469 test images; by default 0.06, which gives 625 and 209.
         A picture is the same at every scale.
@@ -204,7 +205,7 @@ def _usage(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def _jobs(folder: Path, table: pd.DataFrame, images: str, seed: int) -> list[_Job]:
-    from kagglekit.arena.worlds.scenes import SIZE
+    from kagglekit.arena.worlds.plants import SIZE
 
     varieties = {name: i for i, name in enumerate(VARIETIES)}
     jobs = []
@@ -225,7 +226,7 @@ def _draw_all(jobs: list[_Job], progress: Progress, n_jobs: int) -> None:
 
 
 def _draw(job: _Job) -> None:
-    from kagglekit.arena.worlds.scenes import Plant, encode, photograph
+    from kagglekit.arena.worlds.plants import Plant, encode, photograph
 
     rng = np.random.default_rng([job.seed, job.number])
     job.path.write_bytes(encode(photograph(Plant(job.label, job.variety, job.age), rng, job.size)))
@@ -237,4 +238,32 @@ def _write_tables(folder: Path, train: pd.DataFrame, test: pd.DataFrame) -> None
     test = test.sort_values("number")
     test[["image_id"]].assign(label="").to_csv(folder / "sample_submission.csv", index=False)
     test[["image_id", "label", "Usage"]].to_csv(folder / "solution.csv", index=False)
+    (folder / SECRETS).mkdir()
+    # Nobody can tell a wrong label from a right one: what the picture shows is the best answer.
+    best = test[["image_id"]].assign(label=test["drawn"])
+    best.to_csv(folder / SECRETS / BEST, index=False)
     (folder / "README.txt").write_text(README, encoding="utf-8")
+
+
+WORLD = World(
+    name="paddy",
+    slug="paddy-disease-classification",
+    title=TITLE,
+    task="image-classification",
+    metric="accuracy",
+    n_train=sum(CLASSES.values()),
+    n_test=N_TEST,
+    make=make,
+    summary="ten diseases of rice plants, drawn by code: 625 pictures to train on, 209 to label",
+    teaches=(
+        "Ten classes of very unequal size, on photographs that are wider than what matters. It teaches the ladder "
+        "of image models: frozen features first, then a small trained network, then size, crops and longer "
+        "training, each as one change.\n\n"
+        "Worth trying: do more pixels help, as lesions are small? Does cropping lose to squishing? Does averaging "
+        "over the mirror image help? Do frozen and trained networks err on different leaves, so that a blend wins?"
+    ),
+    best=f"about {WRONG_LABELS:.1%} of the labels are wrong, and nobody can tell which from the picture.",
+    seed=2022,
+    scale=DEFAULT_SCALE,
+    version=2,
+)

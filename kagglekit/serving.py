@@ -1,4 +1,4 @@
-"""Serving a web application to this computer alone, from a thread of its own."""
+"""Serving a web application, from a thread of its own: to this computer alone unless another address is named."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 from kagglekit.errors import KagglekitError, MissingExtra, UsageError
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
 
 __all__ = ["HOST", "HOST_NAMES", "listen", "require", "serving", "url_of"]
 
@@ -22,22 +19,22 @@ HOST_NAMES = (HOST, "localhost")
 """Names to be reached by. A page of another site that rebinds its own name to this computer comes with that name."""
 
 
-def require(what: str) -> None:
-    """Import what serving needs; nothing of the web stack is imported before.
+def require(what: str, *packages: str) -> None:
+    """Import what serving needs, and further packages; nothing of the web stack is imported before.
 
     Raises
     ------
     MissingExtra
     """
-    for package in ("starlette", "httptools", "uvicorn"):
+    for package in ("starlette", "httptools", "uvicorn", *packages):
         try:
             importlib.import_module(package)
         except ModuleNotFoundError as error:
             raise MissingExtra(what, package, "arena") from error
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes any free one.
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """A listening socket, on loopback unless another address of this computer is given; port 0 takes any free one.
 
     Raises
     ------
@@ -47,23 +44,33 @@ def listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise UsageError(
-            f"Port {port} cannot be used ({error.strerror}).", hint="Choose another, or 0 for any free one."
+            f"Port {port} cannot be used on {host} ({error.strerror}).", hint="Choose another, or 0 for any free one."
         ) from error
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
     """Its address, without a final slash."""
-    return f"http://{HOST}:{listener.getsockname()[1]}"
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
 
 
 @contextmanager
-def serving(application: Starlette, listener: socket.socket, *, name: str) -> Iterator[None]:
+def serving(application: Any, listener: socket.socket, *, name: str, http: Any = "httptools") -> Iterator[None]:
     """Serve for as long as the block runs, without logs, signals or a word about the server.
+
+    Parameters
+    ----------
+    application : ASGI application
+    listener : socket
+    name : str
+        Of the thread.
+    http : str or class
+        uvicorn's protocol. Not h11: it refuses the absolute-form addresses that a client behind http_proxy sends.
 
     Raises
     ------
@@ -74,7 +81,7 @@ def serving(application: Starlette, listener: socket.socket, *, name: str) -> It
 
     config = uvicorn.Config(
         application,
-        http="httptools",  # h11 refuses the absolute-form addresses that a client behind http_proxy sends.
+        http=http,
         ws="none",
         loop="asyncio",
         lifespan="off",
