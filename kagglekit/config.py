@@ -114,6 +114,7 @@ class _ExperimentTable(_Table):
     target_transform: Literal["none", "log1p", "log"] = "none"
     validation: Literal["folds", "oob"] = "folds"
     bags: int = Field(default=0, ge=0, le=1000)
+    recent: float | None = Field(default=None, gt=0, lt=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
 
@@ -139,6 +140,8 @@ class Experiment:
         Out-of-fold predictions from every fold, or out-of-bag ones from a single fit.
     bags : int
         Fits of the model on drawn rows, averaged (`kagglekit.models.bagging`); 0 is the model alone.
+    recent : float, optional
+        Share of the fit rows that are fitted on: the latest ones. None takes all.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
@@ -158,6 +161,7 @@ class Experiment:
     target_transform: str = "none"
     validation: str = "folds"
     bags: int = 0
+    recent: float | None = None
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
@@ -175,7 +179,8 @@ class Experiment:
             "validation": self.validation,
         }
         # Absent where unset: runs that were stored before there were such keys keep their ids.
-        own = {"bags": self.bags, "cleaning": [list(correction) for correction in self.cleaning]}
+        cleaning = [list(correction) for correction in self.cleaning]
+        own = {"bags": self.bags, "recent": self.recent, "cleaning": cleaning}
         return settings | {key: value for key, value in own.items() if value}
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -383,6 +388,7 @@ def _experiment(
         target_transform=table.target_transform,
         validation=table.validation,
         bags=table.bags,
+        recent=table.recent,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         optional=table.optional,

@@ -26,7 +26,7 @@ from kagglekit.train import run_id, train
 
 __all__ = ["Rebuilt", "experiment_of", "rebuild"]
 
-_SHARED = ("seed", "target_transform", "validation", "bags")
+_SHARED = ("seed", "target_transform", "validation", "bags", "recent")
 
 
 @dataclass(frozen=True)

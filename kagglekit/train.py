@@ -250,6 +250,13 @@ class _Job:
                 raise ConfigError(
                     f"Experiment '{self.experiment.name}': no column '{column}'.", hint=nearest(column, known)
                 )
+        if self.experiment.recent is not None and (
+            self.competition.time is None or self.experiment.validation == "oob"
+        ):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': recent = {self.experiment.recent:g} takes the latest rows, "
+                'which needs time = "column" in [competition] and validation = "folds".'
+            )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         self.labels()
@@ -304,10 +311,20 @@ class _Job:
         fit_ids = split.fit_ids[split.fit_ids.isin(y.index)]
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
+        fit_ids = self.latest(fit_ids)
         if not getattr(estimator, "uses_eval_set", False):
             return X.loc[fit_ids], y.loc[fit_ids], {}
         fit_ids, carved = _carve(self, fit_ids)
         return X.loc[fit_ids], y.loc[fit_ids], {"eval_set": (X.loc[carved], y.loc[carved])}
+
+    def latest(self, ids: pd.Index) -> pd.Index:
+        """The ids that `recent` lets in: the latest share, and all of the day (or whatever time it is) that is cut."""
+        share, column = self.experiment.recent, self.competition.time
+        if share is None or column is None:
+            return ids
+        times = self.prepared.train.loc[ids, column]
+        first = times.sort_values().iloc[-max(1, round(share * len(ids)))]
+        return ids[times >= first]
 
     def predict(self, estimator: Any, X: pd.DataFrame) -> Predictions:
         """Predictions by id: classes that the fit rows lacked get probability nought, never another class's column."""

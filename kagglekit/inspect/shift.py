@@ -110,6 +110,16 @@ def measure_shift(subject: Subject) -> Shift:
     return Shift(found, gaps, why)
 
 
+def _unfair(subject: Subject) -> str:
+    """Out of bag beside validation where trees have seen what the scored rows share with them."""
+    bags, scores = subject.score(subject.forest.out_of_bag()), subject.run.score
+    seen = "later rows" if subject.prepared.folds.scheme == "time" else "the group's other rows"
+    return (
+        f"Out of bag {subject.metric.name} {bags:.4f} beside validation {scores:.4f} ({subject.run.name}): out of bag, "
+        f"trees have seen {seen}, so this gap is what the folds guard against. Believe validation."
+    )
+
+
 def _gaps(subject: Subject) -> tuple[tuple[BagGap, ...], str]:
     """The run beside the same forest scored the other way, which is fitted where no run of it is there."""
     if not subject.is_forest:
@@ -125,6 +135,6 @@ def _gaps(subject: Subject) -> tuple[tuple[BagGap, ...], str]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             run = train(subject.prepared, twin, Store(Path(folder)))
-    except (ConfigError, DataError) as error:
-        return (), f"Out of bag beside validation: not fair here. {error.message}"
+    except (ConfigError, DataError):
+        return (), _unfair(subject)
     return tuple(bag_gaps(subject.prepared, {subject.run.name: subject.run, run.name: run})), ""

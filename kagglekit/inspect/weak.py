@@ -20,9 +20,8 @@ from kagglekit.stats import Difference, corrected_t, verdict
 
 __all__ = ["Dropped", "WeakColumns", "drop_weak"]
 
-_FOLDS, _REPEATS = 5, 3
+_FOLDS, _REPEATS = 5, 2
 _OTHER_SEED = 1_000  # far from the seeds that repeats of the run's own folds have
-_SAID = {"better": "better", "worse": "worse", "no difference": "no difference"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Dropped:
         d = self.difference
         return (
             f"{number(float(np.mean(self.whole)))} with every column, {number(float(np.mean(self.without)))} without: "
-            f"{signed(d.mean)} ({span(d.low, d.high)}), {_SAID[verdict(d)]}"
+            f"{signed(d.mean)} ({span(d.low, d.high)}), {verdict(d)}"
         )
 
 
@@ -222,14 +221,14 @@ def _other_folds(subject: Subject) -> Folds:
 
 
 def _chosen_by_time(subject: Subject) -> tuple[list[tuple[Split, tuple[str, ...]]], str]:
-    """Later folds, and for each the columns that are weak by two or more earlier ones."""
+    """Later folds, and for each the columns that are weak by three or more earlier ones."""
     splits, fits = subject.splits, subject.fits
     measured = []
     for fit in fits[:-1]:
         _, found = shuffle_losses(subject, fit, subject.columns, _REPEATS)
         measured.append(np.array([found[c] for c in subject.columns]))
-    chosen = [(splits[k], _weak(subject, np.array(measured[:k]), fits[:k])) for k in range(2, len(splits))]
-    return chosen, "Honest scores need four time-forward folds: two to choose by, two to judge."
+    chosen = [(splits[k], _weak(subject, np.array(measured[:k]), fits[:k])) for k in range(3, len(splits))]
+    return chosen, "An honest score needs five time-forward folds: three to choose by, two to judge."
 
 
 def _weak(subject: Subject, losses: np.ndarray, fits: Sequence[Any]) -> tuple[str, ...]:
