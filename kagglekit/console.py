@@ -249,10 +249,7 @@ def _chances(found: Comparison) -> list[str]:
     lines = []
     if found.p_private is not None:
         lines.append(f"P({found.b} beats {found.a}) on a private set of {found.n_private} rows: {found.p_private:.0%}")
-    lines.append(
-        f"Smallest difference that {found.n_rows} rows could show (2.8 standard errors, 80 % power): "
-        f"{found.smallest:.5f}"
-    )
+    lines.append(f"Smallest difference that {found.n_rows} rows could show in 4 of 5 cases: {found.smallest:.5f}")
     if found.more_seeds:
         lines.append(f"About {found.more_seeds} more repeat(s) would decide, if the difference is what it seems.")
     elif found.verdict == "no difference" and found.rows_needed is not None:
@@ -406,25 +403,26 @@ def rehearsal(found: Mapping[str, Any]) -> str:
     entries = found["entries"]
     wide = max(len("submission"), *map(len, entries))
     simulated = f", {found['simulated teams']} of them simulated" if found["simulated teams"] else ""
+    places = f"{'public place':<16}  {'place':<16}"
     rows = f"{found['hidden rows']:,} hidden rows, {found['public share']:.0%} of them public"
     head = f"{found['splits']} splits of {rows}; {found['teams']} teams{simulated}. Practice, not Kaggle."
     lines = [
         head,
         "",
-        f"{'submission':<{wide}}  {'private ' + found['metric']:<26}  {'gap':<28}  {'place':<16}  medals",
+        f"{'submission':<{wide}}  {'private ' + found['metric']:<26}  {'gap':<28}  {places}  medals",
     ]
     for name, one in entries.items():
         private, gap = _quantiles(one["private"], ".4f"), _quantiles(one["gap"], "+.4f")
-        place, medals = _quantiles(one["place"], ".0f"), one["medals"]
-        won = ", ".join(f"{medal} {share:.0%}" for medal, share in medals.items() if share)
-        lines.append(f"{name:<{wide}}  {private:<26}  {gap:<28}  {place:<16}  {won}")
+        before, place = (_quantiles(one[key], ".0f") for key in ("public place", "place"))
+        won = ", ".join(f"{medal} {share:.0%}" for medal, share in one["medals"].items() if share)
+        lines.append(f"{name:<{wide}}  {private:<26}  {gap:<28}  {before:<16}  {place:<16}  {won}")
     return "\n".join(
         [
             *lines,
             "",
             "Medians, and in brackets where 90 % of the splits lie. Gap: by how much the private score is",
-            "better than the public one. Places are on the private board, alone among baselines and",
-            "simulated teams.",
+            "better than the public one. Places are alone among baselines and simulated teams; medals go by",
+            "the private one.",
         ]
     )
 

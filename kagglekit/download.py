@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -48,11 +49,14 @@ def download(gateway: Gateway, slug: str, folder: Path, *, progress: Progress | 
     with turn(folder / ".download.lock", on_wait=partial(progress.say, f"Waiting for another download of {slug}.")):
         if raw.is_complete:
             return raw
+        for left in folder.glob(f".{raw.files.name}.*.tmp"):  # by a process that was killed while it extracted
+            shutil.rmtree(left)
         listed = gateway.files(slug, most=_MOST_COMPARED)
-        archive = gateway.download(slug, folder / f"{slug}.zip", progress)
-        with atomic_folder(raw.files) as temporary:
-            unzip(archive, temporary)
-            _compare(slug, temporary, listed)
+        archive = folder / f"{slug}.zip"
+        # One that is there was whole when it got its name; only its extraction did not come to an end.
+        if not (archive.is_file() and _extracted(slug, archive, raw, listed, again=True)):
+            gateway.download(slug, archive, progress)
+            _extracted(slug, archive, raw, listed)
         raw.seal()
         archive.unlink()
     return raw
@@ -84,6 +88,19 @@ def download_file(
                 _unpack(single.path(name))
             single.seal(name, received.check)
     return single
+
+
+def _extracted(slug: str, archive: Path, raw: RawData, listed: list[RemoteFile], *, again: bool = False) -> bool:
+    """Extract an archive; False where it is of no use any more, if it was left by an earlier process."""
+    try:
+        with atomic_folder(raw.files) as temporary:
+            unzip(archive, temporary)
+            _compare(slug, temporary, listed)
+    except DataError:
+        if not again:
+            raise
+        return False
+    return True
 
 
 def _compare(slug: str, files: Path, listed: list[RemoteFile]) -> None:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,14 @@ class Connection:
 
     def __init__(self, site: Site, credentials: Credentials, patience: Patience) -> None:
         self.site, self.patience, self._deadline = site, patience, Deadline(patience)
-        self.token = credentials.token if credentials.login is None else self._renewed(credentials.login)
-        self._client = _client(self.token, credentials.username, credentials.key, self._deadline)
+        if credentials.login is not None:
+            credentials = replace(credentials, token=self._renewed(credentials.login))
+        self._credentials = credentials
+        self._client = _client(credentials.token, credentials.username, credentials.key, self._deadline)
+
+    @property
+    def token(self) -> str | None:
+        return self._credentials.token
 
     @property
     def where(self) -> str:

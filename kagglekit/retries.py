@@ -6,6 +6,7 @@ Only what does no harm when it happens twice is given here; a submission is not 
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,23 +69,29 @@ class Progressing:
 
     def __init__(self, patience: Patience, done: Callable[[], int]) -> None:
         self._patience, self._done = patience, done
-        self._most, self._barren, self._since = done(), 0, time.monotonic()
+        self._most, self._barren, self._since, self._counted = done(), 0, time.monotonic(), 0
 
     def start_over(self) -> None:
         """Forget how far it came: what had arrived was of no use."""
         self._most = 0
 
+    def barren(self, attempt: int) -> int:
+        """Tries up to this one, the last included, that brought nothing."""
+        if attempt != self._counted:
+            self._counted = attempt
+            if (done := self._done()) > self._most:
+                self._most, self._barren, self._since = done, 0, time.monotonic()
+            else:
+                self._barren += 1
+        return self._barren
+
     def __call__(self, state: RetryCallState) -> bool:
-        done = self._done()
-        if done > self._most:
-            self._most, self._barren, self._since = done, 0, time.monotonic()
-            return False
-        self._barren += 1
+        barren = self.barren(state.attempt_number)
         waited = time.monotonic() - self._since + state.upcoming_sleep
-        return self._barren >= self._patience.attempts or waited >= self._patience.budget
+        return barren >= self._patience.attempts or (barren > 0 and waited >= self._patience.budget)
 
 
-def persist(what: Callable[[], T], patience: Patience, stop: Callable[[RetryCallState], bool] | None = None) -> T:
+def persist(what: Callable[[], T], patience: Patience, progress: Progressing | None = None) -> T:
     """Call until it works: again after each `Unreachable`, until patience is at its end.
 
     Parameters
@@ -92,8 +99,8 @@ def persist(what: Callable[[], T], patience: Patience, stop: Callable[[RetryCall
     what : callable
         May happen twice without harm.
     patience : Patience
-    stop : callable, optional
-        Decides instead of the number of tries and the budget.
+    progress : Progressing, optional
+        For transfers: only tries that bring nothing count.
 
     Raises
     ------
@@ -105,8 +112,8 @@ def persist(what: Callable[[], T], patience: Patience, stop: Callable[[RetryCall
     tenacity = _tenacity()
     result: T = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unreachable),
-        wait=_Pause(patience),
-        stop=stop or tenacity.stop_after_attempt(patience.attempts) | tenacity.stop_before_delay(patience.budget),
+        wait=_Pause(patience, progress),
+        stop=progress or tenacity.stop_after_attempt(patience.attempts) | tenacity.stop_before_delay(patience.budget),
         sleep=time.sleep,
         reraise=True,
     )(what)
@@ -116,17 +123,16 @@ def persist(what: Callable[[], T], patience: Patience, stop: Callable[[RetryCall
 class _Pause:
     """Seconds before the next try: what the site asked for, within limits, else doubling with jitter."""
 
-    def __init__(self, patience: Patience) -> None:
-        tenacity = _tenacity()
-        half = patience.first_pause / 2
-        self._longest = patience.longest_pause
-        self._jitter = tenacity.wait_random_exponential(multiplier=patience.first_pause, max=self._longest, min=half)
+    def __init__(self, patience: Patience, progress: Progressing | None) -> None:
+        self._patience, self._progress = patience, progress
 
     def __call__(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, Unreachable) else None
-        jitter = float(self._jitter(state))
-        return jitter if asked is None else min(self._longest, max(asked, jitter))
+        tries = self._progress.barren(state.attempt_number) if self._progress else state.attempt_number - 1
+        first, longest = self._patience.first_pause, self._patience.longest_pause
+        jitter = random.uniform(first / 2, max(first, min(longest, first * 2.0**tries)))
+        return jitter if asked is None else min(longest, max(asked, jitter))
 
 
 def is_passing(status: int) -> bool:

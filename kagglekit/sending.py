@@ -38,10 +38,11 @@ _NOT_THE_UPLOAD = (Unreachable, LimitReached, CredentialsError, RulesNotAccepted
 
 @dataclass(frozen=True)
 class _Record:
-    """What a submission on its way is known by."""
+    """What a submission on its way is known by, and whether it may have been sent."""
 
     mark: str
     upload: str = ""
+    is_sent: bool = False
 
 
 @contextmanager
@@ -77,7 +78,7 @@ class Sending:
     @property
     def is_begun(self) -> bool:
         """Whether an earlier process may have sent the file."""
-        return self._found is not None
+        return self._found is not None and self._found.is_sent
 
     def send(self, gateway: Gateway, slug: str, file: Path, message: str) -> str:
         """Send the file, unless an earlier process did; returns the site's number of the submission.
@@ -91,17 +92,18 @@ class Sending:
         Unreachable
             It did not arrive, or nobody can know; the next call with this record finds out.
         """
-        if self._found is None:
-            return self._create(gateway, slug, file, message, _Record(new_mark()))
-        if ref := gateway.find(slug, self._found.mark):
+        record = self._found or _Record(new_mark())
+        if record.is_sent and (ref := gateway.find(slug, record.mark)):
             return ref
         try:
-            return self._create(gateway, slug, file, message, self._found)
+            return self._create(gateway, slug, file, message, record)
         except _NOT_THE_UPLOAD:
             raise
         except GatewayError:
+            if not record.upload:
+                raise
             # The site has forgotten the upload; it was never submitted, or it would have been found.
-            return self._create(gateway, slug, file, message, replace(self._found, upload=""))
+            return self._create(gateway, slug, file, message, replace(record, upload=""))
 
     def done(self) -> None:
         """Forget the record: the submission is written down elsewhere."""
@@ -109,11 +111,20 @@ class Sending:
         self._found = None
 
     def _create(self, gateway: Gateway, slug: str, file: Path, message: str, record: _Record) -> str:
-        if not record.upload:
-            record = replace(record, upload=gateway.upload(slug, file))
-            write_json(self._path, asdict(record))
-            self._found = record
-        return gateway.create(slug, record.upload, message, record.mark)
+        upload = record.upload or gateway.upload(slug, file)
+        self._write(replace(record, upload=upload, is_sent=True))
+        try:
+            return gateway.create(slug, upload, message, record.mark)
+        except Unreachable:
+            raise
+        except GatewayError:
+            # Refused: the next call need not look for it.
+            self._write(replace(record, upload=upload, is_sent=False))
+            raise
+
+    def _write(self, record: _Record) -> None:
+        write_json(self._path, asdict(record))
+        self._found = record
 
     def _read(self) -> _Record | None:
         try:

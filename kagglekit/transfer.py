@@ -22,11 +22,11 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 from kagglekit.errors import DataError, GatewayError, StoreError, Unreachable
@@ -156,7 +156,7 @@ def fetch(
             return shown.enter_context((progress or Silent()).task(f"download {label}", total))
 
         download = _Download(session, locate, _Part(to), patience, _Expected(label, zipped, size), show)
-        persist(download.attempt, patience, stop=download.progress)
+        persist(download.attempt, patience, download.progress)
         download.part.data.replace(to)
         shutil.rmtree(download.part.folder)
     return Received(to, download.name, download.check)
@@ -295,10 +295,12 @@ def send(url: str, file: Path, *, patience: Patience, label: str) -> None:
         The address is refused.
     """
     upload = _Upload(url, file, patience, label)
-    persist(upload.attempt, patience, stop=Progressing(patience, lambda: upload.arrived))
+    persist(upload.attempt, patience, Progressing(patience, lambda: upload.arrived))
 
 
 class _Upload:
+    """One file on its way out; `arrived` is the number of bytes that the site has said it has."""
+
     def __init__(self, url: str, file: Path, patience: Patience, label: str) -> None:
         self._url, self._file, self._label = url, file, label
         self._timeout = (patience.connect, patience.read)
@@ -311,9 +313,8 @@ class _Upload:
             if not self._is_first and self._is_done(put(data=b"", headers={"Content-Range": f"bytes */{self._bytes}"})):
                 return
             self._is_first = False
-            headers = {"Content-Type": "application/octet-stream"}
-            if self.arrived:
-                headers["Content-Range"] = f"bytes {self.arrived}-{self._bytes - 1}/{self._bytes}"
+            rest = f"bytes {self.arrived}-{self._bytes - 1}/{self._bytes}"
+            headers = {"Content-Range": rest} if self.arrived else {}
             with self._file.open("rb") as body:
                 body.seek(self.arrived)
                 answer = put(data=body, headers=headers)
@@ -348,7 +349,7 @@ def _bare_session() -> requests.Session:
 
 
 @contextlib.contextmanager
-def _broken_off(label: str) -> Any:
+def _broken_off(label: str) -> Iterator[None]:
     import requests
     from urllib3.exceptions import HTTPError
 

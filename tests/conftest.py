@@ -10,6 +10,11 @@ from pathlib import Path
 
 import browser
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, and no verdict on how fast a busy machine draws them.
+settings.register_profile("kagglekit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kagglekit")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PAGES = Path(__file__).parent / "browser"

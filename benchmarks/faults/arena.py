@@ -40,9 +40,7 @@ def secrets(folder: Path) -> list[Bar]:
     found = Probe(folder).run()
     for line in found.leaks[:20]:
         print("LEAK", line)
-    print(
-        f"{found.n_probes:,} requests, of which {found.n_routes} kinds of route, {found.n_redirects} redirects followed"
-    )
+    print(f"{found.n_probes:,} requests of {found.n_routes} kinds, {found.n_redirects:,} redirects followed")
     return [("leaks", len(found.leaks), 0), ("failures of the server", len(found.failures), 0)]
 
 

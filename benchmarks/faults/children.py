@@ -17,7 +17,7 @@ from kagglekit.sending import sending
 with connect(Site("arena", "http://127.0.0.1:9"), Credentials("nobody", token="none")):
     pass
 
-PATIENT = Patience(connect=5, read=10, attempts=8, budget=60, first_pause=0.01, longest_pause=0.5, settle=0.3)
+PATIENT = Patience(connect=5, read=10, attempts=8, budget=60, first_pause=0.01, longest_pause=0.5, settle=0.1)
 
 
 def fetch(url: str, token: str, slug: str, folder: Path) -> None:

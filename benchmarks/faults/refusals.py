@@ -20,7 +20,7 @@ from kagglekit.gateway import Gateway, Patience, Site
 __all__ = ["refused"]
 
 _CALL = "/GetCompetition"
-_PATIENCE = Patience(connect=1.0, read=0.4, attempts=6, budget=3.0, first_pause=0.05, longest_pause=0.5)
+_PATIENCE = Patience(connect=1.0, read=0.4, attempts=12, budget=3.0, first_pause=0.05, longest_pause=0.5)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _late(world: World) -> tuple[bool, float]:
     port, done = _free_port(), threading.Event()
 
     def serve() -> None:
-        time.sleep(0.3)
+        time.sleep(0.2)
         with Arena(world.home, port):
             done.wait(10)
 

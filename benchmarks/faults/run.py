@@ -23,10 +23,9 @@ sys.path.append(str(Path(__file__).parents[2] / "tests" / "unit"))
 import canary
 import files
 import refusals
+import submissions
 import transfers
 from world import Row
-
-import submissions
 
 ROWS: Mapping[str, Callable[[], Row]] = {
     "cut": partial(transfers.cut, 100),

@@ -195,7 +195,10 @@ def _is_hidden(path: Path) -> bool:
 def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     path = folder / SOLUTION
     if not path.is_file():
-        raise DataError(f"{folder} holds no {SOLUTION}.", hint="It needs the columns id, target and Usage.")
+        raise DataError(
+            f"{folder} holds no {SOLUTION}.",
+            hint="It needs the columns id, target and Usage. Or name one labelled CSV, to have a test set cut out.",
+        )
     id_column, target = columns_of(read_table(path))
     solution = read_table(path, id_column=id_column)
     if empty := int(solution.isna().any(axis=1).sum()):

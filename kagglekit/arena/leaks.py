@@ -20,8 +20,8 @@ from kagglekit.files import sha256
 
 __all__ = ["check_copies", "image_copies", "thumbnails"]
 
-# Looking for images that are nearly alike decodes every one.
-_MOST_IMAGES = 20_000
+# Looking for images that are nearly alike decodes every one; for nearly equal rows, all values are sorted.
+_MOST_IMAGES, _MOST_ROWS = 20_000, 200_000
 _ALLOW = "Remove the copies, or host it all the same with --allow-copies."
 
 
@@ -119,6 +119,7 @@ def _rows(folder: Path, names: Sequence[str], competition: Competition, *, near:
     both = pd.concat([train[shared], test[shared]]).set_axis(np.arange(len(index)))
     if index.has_duplicates:
         return ("",)
+    near = near and len(both) <= _MOST_ROWS
     found = row_links(both, tolerance=1e-3 if near else 0.0, all_but_one=near)
     links = found.links[(found.links["a"] < len(train)) != (found.links["b"] < len(train))]
     pairs = {
@@ -135,7 +136,11 @@ def _alike(folder: Path, names: Sequence[str], known: set[tuple[str, str]]) -> s
     if not train or not test or len(train) + len(test) > _MOST_IMAGES or importlib.util.find_spec("PIL") is None:
         return ""
     paths = [*train, *test]
-    links = image_links(thumbnails([folder / n for n in paths]), pd.Index(paths))
+    try:
+        links = image_links(thumbnails([folder / n for n in paths]), pd.Index(paths))
+    except DataError as error:
+        # A real competition may hold a damaged file; `kagglekit prepare` names them all.
+        return f"Images were not looked at for likeness: {error.message.rstrip('.')}"
     sides = set(train)
     pairs = [
         (a, b) if a in sides else (b, a)

@@ -76,12 +76,15 @@ def leaderboard_page(desk: Desk, slug: str) -> str:
     """The public leaderboard, and after the deadline the private one above it."""
     one = open_hosted(desk.home, slug)
     public = leaderboard(desk, one)
-    shown = {"title": "Public leaderboard", "lines": [_line(desk, s) for s in public], "moved": False}
-    boards = [shown | {"note": "Scores of the public part of the test rows. The rest decides in the end."}]
+    lines = [_line(desk, s) for s in public]
+    note = f"Scores of the public part of the test rows. The rest decides in the end. {_place(desk, public)}"
+    boards = [{"title": "Public leaderboard", "lines": lines, "moved": False, "note": note}]
     if one.is_over(desk.now()):
         before = {s.team: s.rank for s in public}
-        lines = [_line(desk, s, before.get(s.team)) for s in leaderboard(desk, one, "private")]
+        private = leaderboard(desk, one, "private")
+        lines = [_line(desk, s, before.get(s.team)) for s in private]
         note = "Scores of the private part, which decide. Of each team, the better of its two best public submissions."
+        note = f"{note} {_place(desk, private)}"
         boards.insert(0, {"title": "Private leaderboard", "lines": lines, "moved": True, "note": note})
     title = f"{one.title}: leaderboard"
     return _page("leaderboard.html", title, "Competitions", head=_head(desk, one), tab="Leaderboard", boards=boards)
@@ -236,6 +239,7 @@ def _facts(one: Hosted) -> list[tuple[str, str]]:
     return [
         ("Task", competition.task),
         ("Metric", f"{metric.title}, {'higher' if metric.greater_is_better else 'lower'} is better"),
+        *([("Best possible, public", score_text(one.best.public))] if one.best else []),
         ("Id, target", f"{competition.id}, {competition.target}"),
         ("Submissions a day", str(one.daily_limit)),
         ("Deadline", _date(one.deadline) if one.deadline else "none"),
@@ -250,7 +254,7 @@ def _line(desk: Desk, standing: Standing, before: int | None = None) -> dict[str
         "rank": standing.rank,
         "team": standing.team,
         "kind": "baseline" if standing.is_baseline else "mine" if mine else "team",
-        "word": "simulated" if standing.is_simulated else "baseline" if standing.is_baseline else "you" if mine else "",
+        "word": _word(standing, mine),
         "medal": standing.medal or "",
         "score": score_text(standing.score),
         "entries": "" if standing.is_baseline else standing.entries,
@@ -258,6 +262,18 @@ def _line(desk: Desk, standing: Standing, before: int | None = None) -> dict[str
         "move": f"▲ {won}" if won > 0 else f"▼ {-won}" if won < 0 else "–",
         "direction": "up" if won > 0 else "down" if won < 0 else "",
     }
+
+
+def _word(standing: Standing, mine: bool) -> str:
+    if standing.is_simulated:
+        return ""  # its name says so
+    return "baseline" if standing.is_baseline else "you" if mine else ""
+
+
+def _place(desk: Desk, standings: Sequence[Standing]) -> str:
+    """Where one stands, for boards on which one has to look for it."""
+    own = next((s for s in standings if s.team == desk.identity.username and not s.is_baseline), None)
+    return f"You: place {own.rank} of {len(standings)}." if own else ""
 
 
 def _submission(record: SubmissionRecord, *, counts: bool) -> dict[str, Any]:

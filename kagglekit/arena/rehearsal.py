@@ -40,10 +40,10 @@ class Rehearsed:
     name : str
     public, private : ndarray of shape (n_splits,)
         Scores.
-    ranks : ndarray of shape (n_splits,)
-        Its place on the private board, alone among the baselines and simulated teams.
+    public_ranks, ranks : ndarray of shape (n_splits,)
+        Its place on the public and on the private board, alone among the baselines and simulated teams.
     medals : tuple of ("gold", "silver", "bronze" or None)
-        What each place gets.
+        What each private place gets.
     gaps : ndarray of shape (n_splits,)
         By how much the private score is better than the public one; below 0 for worse.
     """
@@ -51,6 +51,7 @@ class Rehearsed:
     name: str
     public: Array
     private: Array
+    public_ranks: Array
     ranks: Array
     medals: tuple[Medal | None, ...]
     gaps: Array
@@ -102,6 +103,7 @@ class Rehearsal:
                 entry.name: {
                     "private": _spread(entry.private),
                     "gap": _spread(entry.gaps),
+                    "public place": _spread(entry.public_ranks),
                     "place": _spread(entry.ranks),
                     "medals": {medal or "none": entry.share(medal) for medal in (*MEDALS, None)},
                 }
@@ -166,8 +168,9 @@ def rehearse(
     field = {b.team: hosted.answers_frame(b.team) for b in hosted.baselines} | rivals
     truth = solution.set_index(hosted.competition.id)[hosted.competition.target]
     sample = hosted.sample_frame()
-    board = np.array([_private(scorer(hosted.competition, sample, truth, f), parts) for f in field.values()])
-    board = board.reshape(len(field), splits)
+    # Shape (teams, 2, splits): public and private scores of everybody else.
+    board = np.array([_scores(scorer(hosted.competition, sample, truth, f), parts) for f in field.values()])
+    board = board.reshape(len(field), 2, splits)
     found = [
         _rehearsed(name, scorer(hosted.competition, sample, truth, f), parts, board, hosted.metric)
         for name, f in entries.items()
@@ -197,19 +200,19 @@ def sent(home: Path, hosted: Hosted) -> dict[str, pd.DataFrame]:
     }
 
 
-def _private(score: Score, parts: list[Array]) -> list[float]:
-    return [score(~public) for public in parts]
+def _scores(score: Score, parts: list[Array]) -> Array:
+    return np.array([[score(public) for public in parts], [score(~public) for public in parts]])
 
 
 def _rehearsed(name: str, score: Score, parts: list[Array], board: Array, metric: str) -> Rehearsed:
     sign = 1.0 if get_metric(metric).greater_is_better else -1.0
-    private = np.array(_private(score, parts))
-    public = np.array([score(part) for part in parts])
+    scores = _scores(score, parts)
     # As on the board, who was there first ranks first among equals.
-    ranks = 1 + (sign * board >= sign * private).sum(axis=0)
+    ranks = 1 + (sign * board >= sign * scores).sum(axis=0)
     lines = medal_lines(len(board) + 1)
-    medals = tuple(lines.medal(int(rank)) for rank in ranks)
-    return Rehearsed(name, public, private, ranks, medals, sign * (private - public))
+    medals = tuple(lines.medal(int(rank)) for rank in ranks[1])
+    public, private = scores
+    return Rehearsed(name, public, private, ranks[0], ranks[1], medals, sign * (private - public))
 
 
 def _spread(values: Array) -> dict[str, float]:

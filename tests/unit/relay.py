@@ -42,9 +42,9 @@ def relay(target: str) -> Iterator[Relay]:
         if _take(made.lose_answer, method):
             return _hang_up(request)
         kept = [(k, v.replace(target, made.url)) for k, v in received if k.lower() not in _NOT_RELAYED]
-        return _reply(request, status, kept, content)
+        return reply(request, status, kept, content)
 
-    with _serving(answer) as url:
+    with serving(answer) as url:
         made = Relay(url)
         yield made
 
@@ -55,14 +55,14 @@ def canned(status: int, content: bytes) -> Iterator[str]:
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        _reply(request, status, [("Content-Type", "application/json"), ("Content-Length", str(len(content)))], content)
+        reply(request, status, [("Content-Type", "application/json"), ("Content-Length", str(len(content)))], content)
 
-    with _serving(answer) as url:
+    with serving(answer) as url:
         yield url
 
 
 @contextmanager
-def _serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     quiet: dict[str, object] = {"protocol_version": "HTTP/1.1", "log_message": lambda self, *args: None}
     handler = type("Handler", (BaseHTTPRequestHandler,), quiet | dict.fromkeys(_METHODS, answer))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -78,7 +78,7 @@ def _serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         server.server_close()
 
 
-def _reply(request: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+def reply(request: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
     request.send_response(status)
     for name, value in headers:
         request.send_header(name, value)
@@ -117,7 +117,7 @@ def redirecting(target: str) -> Iterator[str]:
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        _reply(request, 302, [("Location", f"{target}{request.path}"), ("Content-Length", "0")], b"")
+        reply(request, 302, [("Location", f"{target}{request.path}"), ("Content-Length", "0")], b"")
 
-    with _serving(answer) as url:
+    with serving(answer) as url:
         yield url

@@ -107,6 +107,7 @@ def test_the_private_leaderboard_stands_above_the_public_one_after_the_deadline(
     assert {s["teamName"]: s["score"] for s in private} != {s["teamName"]: s["score"] for s in public}
     for line in private:
         assert line["score"] in shown
+    assert shown.count("You: place") == 2
 
 
 def test_places_won_and_lost_are_told(arena: Arena, moment: list[datetime], tmp_path: Path):

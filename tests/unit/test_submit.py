@@ -89,3 +89,38 @@ def test_predictions_for_other_rows_are_never_sent(trained, tmp_path):
         submit(gateway, broken, prepared, tmp_path, Ledger(tmp_path / "ledger.jsonl"))
     assert gateway.sent == []
     assert not (tmp_path / "ledger.jsonl").exists()
+
+
+class Dying(FakeGateway):
+    """Takes a submission, and the process dies before it hears of it."""
+
+    def create(self, slug: str, upload: str, message: str, mark: str) -> str:
+        super().create(slug, upload, message, mark)
+        raise KeyboardInterrupt
+
+
+def test_what_was_sent_by_a_process_that_died_is_found_and_written_down(trained, tmp_path):
+    dying = Dying(truth())
+    with pytest.raises(KeyboardInterrupt):
+        send(dying, trained, tmp_path)
+    assert not (tmp_path / "ledger.jsonl").exists()
+    gateway = FakeGateway(truth())
+    gateway.sent = dying.sent
+    result = send(gateway, trained, tmp_path)
+    assert (result.submission.ref, result.submission.status, len(gateway.sent)) == ("1", "complete", 1)
+    assert Ledger(tmp_path / "ledger.jsonl").submissions() == [result.submission]
+
+
+def test_a_record_of_what_the_ledger_knows_already_stands_for_nothing(trained, tmp_path):
+    dying = Dying(truth())
+    with pytest.raises(KeyboardInterrupt):
+        send(dying, trained, tmp_path)
+    (record,) = tmp_path.glob(".sending-*.json")
+    kept = record.read_text()
+    gateway = FakeGateway(truth())
+    gateway.sent = dying.sent
+    send(gateway, trained, tmp_path)
+    record.write_text(kept)
+    assert send(gateway, trained, tmp_path).repeated and not record.exists()
+    record.write_text(kept)
+    assert send(gateway, trained, tmp_path, again=True).submission.ref == "2"

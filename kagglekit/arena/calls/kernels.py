@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def _slug_to_save(desk: Desk, fields: Fields) -> str:
 def _unknown_sources(desk: Desk, fields: Fields) -> dict[str, list[str]]:
     """By kind, the sources that this arena has not: as on Kaggle, the notebook is saved without them."""
     owner = f"{desk.identity.username}/"
-    checks = {
+    checks: dict[str, Callable[[str], bool]] = {
         "Competition": lambda name: is_hosted(desk.home, name.removeprefix("competitions/")),
         "Dataset": lambda name: name.startswith(owner) and desk.datasets.find(name.split("/")[1]) is not None,
         "Kernel": lambda name: name.startswith(owner) and desk.kernels.find(name.split("/")[1]) is not None,
