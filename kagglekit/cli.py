@@ -270,13 +270,30 @@ def report(
 def inspect(
     comp: Comp,
     name: Annotated[str | None, typer.Argument(help="Experiment or run; what was trained last if none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A folder for the pictures; reports/COMP if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for pictures and tables; reports/COMP if none.")] = None,
+    only: Annotated[str | None, typer.Option(help="Parts for a table: importance,trees; all if none.")] = None,
+    row: Annotated[str | None, typer.Option(help="The id of a row whose prediction is taken apart.")] = None,
     on: On = None,
     set_: Set = None,
+    as_json: Json = False,
 ) -> None:
-    """A training batch as the model sees it, and the images with the largest loss, as sheets of pictures."""
+    """What a model looks at: batches and worst losses of images; importance, leaks, waterfalls and more of tables."""
     results = _results(comp, on, set_)
-    paths, notes = results.inspect(out or results.flow.workspace.sheets(comp), name)
+    folder = out or results.flow.workspace.sheets(comp)
+    if results.flow.prepared.competition.has_images:
+        if only or row:
+            from kagglekit.errors import UsageError
+
+            raise UsageError(f"--only and --row are for tables, and '{comp}' is a competition of images.")
+        paths, notes = results.inspect(folder, name)
+    else:
+        parts = [part.strip() for part in (only or "").split(",") if part.strip()]
+        found = results.understand(name, only=parts, row=row)
+        paths, notes = found.save(folder), []
+        if as_json:
+            _print(found.as_json() | {"files": [str(_shown(path)) for path in paths]}, as_json)
+            return
+        typer.echo(f"{found.words()}\n")
     for line in (*map(_shown, paths), *notes):
         typer.echo(line)
 

@@ -122,6 +122,7 @@ class _ExperimentTable(_Table):
     calibrate: Method = "none"
     pseudo: str | None = None
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
+    recent: float | None = Field(default=None, gt=0, lt=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     optional: bool = False
 
@@ -163,6 +164,8 @@ class Experiment:
         The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
     pseudo_share : float
         The share of test rows that are labelled so, those with the surest labels.
+    recent : float, optional
+        Share of the fit rows that are fitted on: the latest ones. None takes all.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
@@ -190,6 +193,7 @@ class Experiment:
     calibrate: Method = "none"
     pseudo: Experiment | None = None
     pseudo_share: float = 0.5
+    recent: float | None = None
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     optional: bool = False
@@ -210,6 +214,7 @@ class Experiment:
         # Absent where unset: runs that were stored before there were such keys keep their ids.
         own = {
             "bags": self.bags,
+            "recent": self.recent,
             "cleaning": [list(correction) for correction in self.cleaning],
             "features": self.features.plain if self.features else {},
             "seeds": self.seeds if self.seeds > 1 else 0,
@@ -463,6 +468,7 @@ def _experiment(
         calibrate=table.calibrate,
         pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
         pseudo_share=table.pseudo_share,
+        recent=table.recent,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         optional=table.optional,

@@ -25,9 +25,9 @@ from kagglekit.store import Store
 from kagglekit.submit import write_csv
 from kagglekit.train import run_id, train
 
-__all__ = ["Rebuilt", "rebuild"]
+__all__ = ["Rebuilt", "experiment_of", "rebuild"]
 
-_SHARED = ("seed", "target_transform", "validation", "bags", "seeds", "calibrate")
+_SHARED = ("seed", "target_transform", "validation", "bags", "recent", "seeds", "calibrate")
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ class _Maker:
         if run.kind == "blend":
             again = self._blended(run)
         elif self.retrain:
-            again = train(self.prepared, self._experiment(run), self.scratch, progress=self.progress)
+            again = train(
+                self.prepared, experiment_of(run, self.prepared, self.experiments), self.scratch, progress=self.progress
+            )
         else:
             return run
         self.differences += _run_differences(run, again)
@@ -180,28 +182,35 @@ class _Maker:
         )
         return ensemble(run.name, table, members, self.prepared, self.scratch)
 
-    def _experiment(self, run: Run) -> Experiment:
-        """The pipeline's experiment if it still is the one that was run, else what the run says of itself."""
-        known = self.experiments.get(run.name)
-        if known is not None and run_id(self.prepared, known) == run.id:
-            return known
-        settings, task = run.settings, self.prepared.competition.task
-        offered = registry.parameters(settings["model"], task)
-        # A default that JSON cannot hold was stored as text, and is no value to set.
-        params = {k: v for k, v in settings["params"].items() if k in offered and v != repr(offered[k].default)}
-        columns = settings["columns"]
-        return Experiment(
-            name=run.name,
-            why=run.hypothesis,
-            model=settings["model"],
-            params=registry.check(settings["model"], params, task),
-            based_on=run.parent,
-            columns=None if columns is None else tuple(columns),
-            drop=tuple(settings["drop"]),
-            cleaning=tuple((id_, label) for id_, label in settings.get("cleaning", ())),
-            features=Recipes(**settings["features"]) if "features" in settings else None,
-            **{key: settings[key] for key in _SHARED if key in settings},
-        )
+
+def experiment_of(run: Run, prepared: Prepared, experiments: Mapping[str, Experiment]) -> Experiment:
+    """The pipeline's experiment if it still is the one that was run, else what the run says of itself.
+
+    Raises
+    ------
+    ConfigError
+        The model is no longer offered, or refuses a setting by now.
+    """
+    known = experiments.get(run.name)
+    if known is not None and run_id(prepared, known) == run.id:
+        return known
+    settings, task = run.settings, prepared.competition.task
+    offered = registry.parameters(settings["model"], task)
+    # A default that JSON cannot hold was stored as text, and is no value to set.
+    params = {k: v for k, v in settings["params"].items() if k in offered and v != repr(offered[k].default)}
+    columns = settings["columns"]
+    return Experiment(
+        name=run.name,
+        why=run.hypothesis,
+        model=settings["model"],
+        params=registry.check(settings["model"], params, task),
+        based_on=run.parent,
+        columns=None if columns is None else tuple(columns),
+        drop=tuple(settings["drop"]),
+        cleaning=tuple((id_, label) for id_, label in settings.get("cleaning", ())),
+        features=Recipes(**settings["features"]) if "features" in settings else None,
+        **{key: settings[key] for key in _SHARED if key in settings},
+    )
 
 
 def _run_differences(before: Run, after: Run) -> list[str]:

@@ -16,7 +16,15 @@ from kagglekit.drift.study import Drift, study_drift
 from kagglekit.errors import UsageError
 from kagglekit.files import sha256
 from kagglekit.flow import Flow
-from kagglekit.inspect import batch_sheet, save_sheet, sees_pictures, worst_sheet
+from kagglekit.inspect import (
+    Inspection,
+    Subject,
+    batch_sheet,
+    inspect_table,
+    save_sheet,
+    sees_pictures,
+    worst_sheet,
+)
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.outlook import Outlook, advise_runs, outlook
@@ -127,11 +135,6 @@ class Results:
             The files, and a line for each sheet that there cannot be.
         """
         flow = self.flow
-        if not flow.prepared.competition.has_images:
-            return [], [
-                f"'{flow.comp}' has no pictures to show; its worst rows: kagglekit report {flow.comp}, or "
-                f"kagglekit clean {flow.comp} to mend their labels."
-            ]
         experiment, run = self._looked_at(name)
         paths, notes = [], []
         if experiment is not None and sees_pictures(experiment):
@@ -144,6 +147,29 @@ class Results:
         else:
             notes.append(f"No losses yet. Train first: kagglekit train {flow.comp} {name or ''}".rstrip())
         return paths, notes
+
+    def understand(self, name: str | None = None, *, only: Sequence[str] = (), row: str | None = None) -> Inspection:
+        """What the columns of a table do in a finished run: the named one, else the best that is no blend.
+
+        Parameters
+        ----------
+        name : str, optional
+            An experiment or a run id.
+        only : sequence of str
+            Parts of the inspection; all if none.
+        row : str, optional
+            The id of the row whose prediction is taken apart.
+
+        Raises
+        ------
+        UsageError
+            There is no such run, part or row, or the run is a blend.
+        """
+        flow = self.flow
+        runs, experiments = list(flow.runs().values()), flow.pipeline.experiments
+        run = self._chosen(name, blends=False)
+        subject = Subject.of(run, flow.prepared, experiments, runs=runs, progress=flow.progress)
+        return inspect_table(subject, only=only, row=row)
 
     def _looked_at(self, name: str | None) -> tuple[Experiment | None, Run | None]:
         """The experiment whose batch is shown, and the run whose losses are."""
@@ -173,12 +199,13 @@ class Results:
             based_on=based_on or "",
         )
 
-    def _chosen(self, name: str | None) -> Run:
+    def _chosen(self, name: str | None, *, blends: bool = True) -> Run:
         """The named run, or the best that is no baseline."""
         if name is not None:
             return self.flow.choose(name)
         sign = 1 if get_metric(self.flow.pipeline.competition.metric).greater_is_better else -1
-        return max(self.candidates().values(), key=lambda run: (sign * run.score, run.name))
+        candidates = [run for run in self.candidates().values() if blends or run.kind != "blend"]
+        return max(candidates, key=lambda run: (sign * run.score, run.name))
 
     def report(self, path: Path, *, run: str | None = None) -> Path:
         """The story of the competition as one page; `run` is looked at closely, the best if none."""

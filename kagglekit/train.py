@@ -38,7 +38,17 @@ from kagglekit.scoring import calibrate, fold_scores
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
-__all__ = ["first_fit", "fold_names", "run_id", "run_settings", "train", "train_within"]
+__all__ = [
+    "Refit",
+    "first_fit",
+    "fold_names",
+    "refit",
+    "refit_out_of_bag",
+    "run_id",
+    "run_settings",
+    "train",
+    "train_within",
+]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
 # How bags draw, stored with the run. 63.2 % without replacement, which leaves out as many rows, was worse on held-out
@@ -244,6 +254,89 @@ class _Labeller:
         return frame.iloc[chosen].idxmax(axis=1).map(named)
 
 
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """A model fitted again as `train` fits it, to be looked at; nothing is stored.
+
+    Parameters
+    ----------
+    name : str
+        As in `Split.name`, or "oob".
+    estimator : Any
+        Fitted.
+    fit_ids, score_ids : Index
+        Training ids that it was fitted on, and those that it may be judged by.
+    X, test : DataFrame by id
+        All training and test rows, in the columns that it takes.
+    """
+
+    name: str
+    estimator: Any
+    fit_ids: pd.Index
+    score_ids: pd.Index
+    X: pd.DataFrame
+    test: pd.DataFrame
+    _job: _Job
+
+    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Predictions of any rows in the competition's columns and the target's own unit, by the index of `X`."""
+        return self._job.predict(self.estimator, X).frame
+
+    def out_of_bag(self) -> pd.DataFrame:
+        """Out-of-bag predictions of the rows that have one; of `refit_out_of_bag` only."""
+        return self._job.finish(_out_of_bag(self._job, self.estimator)).frame
+
+
+def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress: Progress | None = None) -> Refit:
+    """Fit an experiment's model on the fit rows of one split, with the seed that `train` would give it.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    experiment : Experiment
+    split : Split
+        Of the competition's folds, or of others; fewer ids than there are make a sample.
+    progress : Progress, optional
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`.
+    """
+    job = _Job(prepared, experiment, progress or Silent())
+    job.check()
+    estimator = job.estimator(experiment.seed + split.repeat)
+    X, y, stop_by = job.fit_rows(split, estimator)
+    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
+
+
+def refit_out_of_bag(
+    prepared: Prepared, experiment: Experiment, ids: pd.Index, *, progress: Progress | None = None
+) -> Refit:
+    """Fit an experiment's forest, or bags, on these training ids and keep its out-of-bag predictions.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`; grouped and dated rows are not refused here: whoever shows the score says what it is worth.
+    """
+    job = _Job(prepared, experiment, progress or Silent())
+    job.check()
+    target = job.target()
+    ids = ids[ids.isin(target.index)]
+    estimator = job.estimator(experiment.seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # they are left out
+        estimator.set_params(oob=True).fit(job.columns(prepared.X).loc[ids], target.loc[ids], **job.groups(ids))
+    return _refitted(job, "oob", estimator, ids, ids[:0])
+
+
+def _refitted(job: _Job, name: str, estimator: Any, fit_ids: pd.Index, score_ids: pd.Index) -> Refit:
+    X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
+    return Refit(name, estimator, fit_ids, score_ids, X, test, job)
+
+
 @dataclass(frozen=True)
 class _Job:
     """One experiment on one prepared competition."""
@@ -264,6 +357,13 @@ class _Job:
         if self.experiment.features:
             for column in self.experiment.features.used:
                 self._refuse_unknown(column, list(self.columns(self.prepared.test).columns))
+        if self.experiment.recent is not None and (
+            self.competition.time is None or self.experiment.validation == "oob"
+        ):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': recent = {self.experiment.recent:g} takes the latest rows, "
+                'which needs time = "column" in [competition] and validation = "folds".'
+            )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         self.labels()
@@ -330,6 +430,7 @@ class _Job:
         fit_ids = split.fit_ids[split.fit_ids.isin(y.index)]
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
+        fit_ids = self.latest(fit_ids)
         if not getattr(estimator, "uses_eval_set", False):
             return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), {}
         fit_ids, carved = _carve(self, fit_ids)
@@ -346,6 +447,15 @@ class _Job:
         more = _named_apart(self.columns(self.prepared.test).loc[labels.index])
         labels = _named_apart(labels).astype(y.dtype)
         return pd.concat([X, more]), pd.concat([y, labels]).rename(y.name)
+
+    def latest(self, ids: pd.Index) -> pd.Index:
+        """The ids that `recent` lets in: the latest share, and all of the day (or whatever time it is) that is cut."""
+        share, column = self.experiment.recent, self.competition.time
+        if share is None or column is None:
+            return ids
+        times = self.prepared.train.loc[ids, column]
+        first = times.sort_values().iloc[-max(1, round(share * len(ids)))]
+        return ids[times >= first]
 
     def predict(self, estimator: Any, X: pd.DataFrame) -> Predictions:
         """Predictions by id: classes that the fit rows lacked get probability nought, never another class's column."""

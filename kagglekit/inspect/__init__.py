@@ -1,9 +1,22 @@
-"""Pictures as a model sees them, drawn as sheets that a person looks through."""
+"""Looking into a model: pictures as it sees them, drawn as sheets; tables by what its columns do."""
 
 from __future__ import annotations
 
 from kagglekit.inspect.batch import batch_sheet, sees_pictures
 from kagglekit.inspect.sheets import Cell, Sheet, save_sheet
+from kagglekit.inspect.study import PARTS, Inspection, inspect_table
+from kagglekit.inspect.subject import Subject
 from kagglekit.inspect.worst import worst_sheet
 
-__all__ = ["Cell", "Sheet", "batch_sheet", "save_sheet", "sees_pictures", "worst_sheet"]
+__all__ = [
+    "PARTS",
+    "Cell",
+    "Inspection",
+    "Sheet",
+    "Subject",
+    "batch_sheet",
+    "inspect_table",
+    "save_sheet",
+    "sees_pictures",
+    "worst_sheet",
+]

@@ -132,6 +132,13 @@ class TabularColumns(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "feature_names_in_")
         return np.array(self._names_out, dtype=object)
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """The input column of each output column."""
+        check_is_fitted(self, "feature_names_in_")
+        inputs = [str(c.name) for c in self._learnt for _ in c.names]
+        return dict(zip(self._names_out, inputs, strict=True))
+
     def _check_columns(self, X: pd.DataFrame) -> None:
         lost = [n for n in self.feature_names_in_ if n not in X.columns]
         if lost:

@@ -33,6 +33,7 @@ __all__ = [
     "grid",
     "limits",
     "named_rows",
+    "variable_of",
 ]
 
 INK, SOFT, LINE, PAPER = "#010a01", "#010a02", "#010a03", "#010a04"
@@ -110,6 +111,11 @@ def draw(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return Chart(name, title, words, _themed(buffer.getvalue(), name, title, words))
+
+
+def variable_of(colour: str) -> str:
+    """The variable of the page's style sheet that a stand-in colour becomes."""
+    return _VARIABLES[colour]
 
 
 def _matplotlib() -> tuple[Any, Any]:
