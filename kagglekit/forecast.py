@@ -16,6 +16,11 @@ _PER_1000_ROWS = {
     "linear": 0.6,
     "forest": 0.6,
     "extra-trees": 0.5,
+    "xgboost": 0.6,
+    "catboost": 1.0,
+    "knn": 0.2,
+    "fastai-tabular": 1.5,
+    "tabm": 8.0,
 }
 _BOOSTING = 0.6
 _TIMM_EPOCH = 14.0  # Lite0 at 128 px, forwards and backwards; a frozen epoch takes two fifths of it
