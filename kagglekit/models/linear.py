@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import SplineTransformer
 from threadpoolctl import threadpool_limits
@@ -25,6 +25,7 @@ _WORTH_THREADS = 1_000_000
 _ALPHAS = tuple(np.geomspace(0.1, 1000, 25))
 # Choosing a penalty on more rows than this takes minutes and chooses the same.
 _ROWS_TO_CHOOSE_ON = 10_000
+_FOLDS = 5
 
 
 # More columns would make thousands of products: those that vary most, numbers and common levels, are looked at.
@@ -149,21 +150,23 @@ class LinearClassifier(TabularClassifier):
 
     def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
         values = prepared.to_numpy()
-        self._design = _Design.learn(values, np.eye(len(self.classes_))[numbers], self.splines, self.interactions)
-        values = self._design.of(values)
+        self._design = self._learn_design(values, numbers)
         with threadpool_limits(1 if values.size < _WORTH_THREADS else None):
             self.C_ = self._choose(values, numbers) if self.C is None else self.C
-            self.model_ = self._logistic(self.C_).fit(values, numbers)
+            self.model_ = self._logistic(self.C_).fit(self._design.of(values), numbers)
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.model_.predict_proba(self._design.of(prepared.to_numpy())))
+
+    def _learn_design(self, values: np.ndarray, numbers: np.ndarray) -> _Design:
+        return _Design.learn(values, np.eye(len(self.classes_))[numbers], self.splines, self.interactions)
 
     def _logistic(self, C: float) -> LogisticRegression:
         return LogisticRegression(C=C, max_iter=self.max_iter)
 
     def _choose(self, values: np.ndarray, numbers: np.ndarray) -> float:
         rows = np.random.default_rng(self.random_state or 0).permutation(len(values))[:_ROWS_TO_CHOOSE_ON]
-        n_folds = min(5, len(rows))
+        n_folds = min(_FOLDS, len(rows))
         losses = np.zeros(len(_PENALTIES))
         for fit, score in KFold(n_folds).split(rows):
             if len(np.unique(numbers[rows[fit]])) > 1:
@@ -172,6 +175,9 @@ class LinearClassifier(TabularClassifier):
 
     def _losses(self, values: np.ndarray, numbers: np.ndarray, fit: np.ndarray, score: np.ndarray) -> list[float]:
         losses = []
+        # Products are chosen by labels, so those of the rows that are scored here must not take part.
+        design = self._learn_design(values[fit], numbers[fit]) if self.interactions else self._design
+        values = design.of(values)
         for C in _PENALTIES:
             model = self._logistic(C).fit(values[fit], numbers[fit])
             # A class that this inner fold lacks costs the same under every penalty.
@@ -219,11 +225,28 @@ class LinearRegressor(TabularRegressor):
         return _linear_columns()
 
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
-        alphas: Any = _ALPHAS if self.alpha is None else (self.alpha,)
         raw = prepared.to_numpy()
-        self._design = _Design.learn(raw, values[:, None], self.splines, self.interactions)
+        self._design = self._learn_design(raw, values)
+        alphas: Any = _ALPHAS if self.alpha is None else [self.alpha]
+        if self.alpha is None and self.interactions and len(raw) >= _FOLDS:
+            alphas = [self._choose(raw, values)]
         self.model_ = RidgeCV(alphas=alphas).fit(self._design.of(raw), values)
         self.alpha_ = float(self.model_.alpha_)
+
+    def _learn_design(self, raw: np.ndarray, values: np.ndarray) -> _Design:
+        return _Design.learn(raw, values[:, None], self.splines, self.interactions)
+
+    def _choose(self, raw: np.ndarray, values: np.ndarray) -> float:
+        """The penalty by folds that choose their products themselves: by leave-one-out those would look too good."""
+        rows = np.random.default_rng(0).permutation(len(raw))[:_ROWS_TO_CHOOSE_ON]
+        losses = np.zeros(len(_ALPHAS))
+        for fit, score in KFold(_FOLDS).split(rows):
+            design = self._learn_design(raw[rows[fit]], values[rows[fit]])
+            known, new = design.of(raw[rows[fit]]), design.of(raw[rows[score]])
+            for i, alpha in enumerate(_ALPHAS):
+                model = Ridge(alpha=alpha).fit(known, values[rows[fit]])
+                losses[i] += ((model.predict(new) - values[rows[score]]) ** 2).sum()
+        return _ALPHAS[int(losses.argmin())]
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return np.asarray(self.model_.predict(self._design.of(prepared.to_numpy())))

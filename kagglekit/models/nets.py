@@ -10,8 +10,9 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 from kagglekit.errors import ConfigError, MissingExtra
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
+from kagglekit.models.boost import threads
 from kagglekit.models.columns import TabularColumns
 
 __all__ = ["FastaiTabularClassifier", "FastaiTabularRegressor", "TabMClassifier", "TabMRegressor", "TabularNet"]
@@ -50,12 +52,23 @@ class _Inputs:
 
     @classmethod
     def learn(cls, prepared: pd.DataFrame, levels: list[str], seed: int) -> _Inputs:
-        numbers = [str(c) for c in prepared if c not in set(levels)]
+        sizes = tuple(int(prepared[c].max()) + 2 for c in levels)
+        found = cls([str(c) for c in prepared if c not in set(levels)], levels, sizes, None)
+        found = found._scaled_on(prepared, seed)
+        # A flag of a few rows in a thousand lies between all quantiles, and says nothing any more.
+        spread = np.ptp(found.of(prepared)[0], axis=0) > 0
+        if spread.all():
+            return found
+        numbers = [name for name, varies in zip(found.numbers, spread, strict=True) if varies]
+        return cls(numbers, levels, sizes, None)._scaled_on(prepared, seed)
+
+    def _scaled_on(self, prepared: pd.DataFrame, seed: int) -> _Inputs:
+        if not self.numbers:
+            return self
         scaler = QuantileTransformer(
             n_quantiles=max(2, min(1000, len(prepared) // 10)), output_distribution="normal", random_state=seed
         )
-        sizes = tuple(int(prepared[c].max()) + 2 for c in levels)
-        return cls(numbers, levels, sizes, scaler.fit(prepared[numbers].to_numpy()) if numbers else None)
+        return replace(self, scaler=scaler.fit(prepared[self.numbers].to_numpy()))
 
     def of(self, prepared: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of shape (n_rows, n_numbers), float32, and levels of shape (n_rows, n_levels), int64."""
@@ -133,7 +146,7 @@ class TabularNet(ABC):
         device = pick_device(self.device)
         tensors = self._tensors(prepared, y, device)
         watched = None if held_out is None else self._tensors(*held_out, device)
-        with quiet(), repeatable(seed):
+        with quiet(), repeatable(seed), _one_thread_if_small(len(y)):
             net = self._make_net(tensors[0].cpu().numpy(), n_out).to(device)
             loop = _Loop(
                 net=net,
@@ -171,7 +184,7 @@ class TabularNet(ABC):
         device = next(self.net_.parameters()).device
         numbers, levels = (torch.from_numpy(values) for values in self._inputs.of(prepared))
         found = []
-        with torch.inference_mode(), quiet():
+        with torch.inference_mode(), quiet(), _one_thread_if_small(len(prepared)):
             for start in range(0, len(prepared), _PREDICT_BATCH):
                 rows = slice(start, start + _PREDICT_BATCH)
                 out = self._outputs(self.net_, numbers[rows].to(device), levels[rows].to(device)).double()
@@ -228,6 +241,18 @@ def _torch() -> Any:
         return import_torch()
     except MissingExtra as error:
         raise MissingExtra("A network on tables", error.package, "nets") from error
+
+
+@contextmanager
+def _one_thread_if_small(n_rows: int) -> Iterator[None]:
+    """On a small table threads wait for each other longer than they work, above all where other work goes on."""
+    torch = _torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads(before, n_rows))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _n_batches(n_rows: int, batch_size: int | None) -> int:

@@ -64,3 +64,10 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     X, y = rows()
     with pytest.raises(MissingExtra, match=r"kagglekit\[nets\]"):
         built("tabm").fit(X, y)
+
+
+@each_net
+def test_a_flag_of_a_single_row_does_no_harm(name: str) -> None:
+    X, y = rows()
+    X["flag"] = (np.arange(len(X)) == 7).astype(float)
+    assert np.isfinite(built(name, epochs=1).fit(X, y).predict(X)).all()
