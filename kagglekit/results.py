@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.advice import Advice
@@ -30,6 +30,7 @@ from kagglekit.models import registry
 from kagglekit.outlook import Outlook, advise_runs, outlook
 from kagglekit.rebuild import Rebuilt, rebuild
 from kagglekit.report import Material, write_board, write_report
+from kagglekit.search import searched, trials_name
 from kagglekit.shakeup import PUBLIC_SHARE
 
 __all__ = ["Results"]
@@ -49,7 +50,10 @@ class Results:
     def compare(self, a: str, b: str, *, unpaired: bool = False, public_share: float = PUBLIC_SHARE) -> Comparison:
         """Two experiments, ensembles or run ids side by side: is the second better?"""
         first, second = self.flow.choose(a), self.flow.choose(b)
-        return compare(self.flow.prepared, first, second, unpaired=unpaired, public_share=public_share)
+        found = compare(self.flow.prepared, first, second, unpaired=unpaired, public_share=public_share)
+        searches = self.flow.searches()
+        luck = [f"'{n}' was chosen on these rows: {searched(searches[n]).words}" for n in (a, b) if n in searches]
+        return replace(found, notes=(*found.notes, *luck))
 
     def candidates(self, names: Sequence[str] = ()) -> dict[str, Run]:
         """The named runs; or every finished experiment but the baselines, and every ensemble of these.
@@ -93,12 +97,19 @@ class Results:
 
     def blame(self, ref: str) -> Blame:
         """Where a submission, a run or an experiment came from."""
-        return blame(ref, self.flow.store, self.flow.ledger, self._submissions)
+        return blame(self._winner(ref), self.flow.store, self.flow.ledger, self._submissions)
+
+    def _winner(self, ref: str) -> str:
+        """The id of the best trial, where the name of a search is given."""
+        if ref not in {trials_name(name) for name in self.flow.pipeline.experiments}:
+            return ref
+        winners = self.flow.winners()
+        return winners[ref].id if ref in winners else ref
 
     def rebuild(self, ref: str, *, retrain: bool = False) -> Rebuilt:
         """A run's submission file made again, compared with what was sent, or else with the file that lies there."""
         flow = self.flow
-        run = flow.store.load(find_run(ref, flow.store, flow.ledger))
+        run = flow.store.load(find_run(self._winner(ref), flow.store, flow.ledger))
         of_run = [s for s in flow.ledger.submissions() if s.run == run.id]
         sent = ([s for s in of_run if s.ref == ref] or of_run)[-1:]
         file = self._submissions / (sent[0].file if sent else f"{run.id}.csv")

@@ -72,7 +72,8 @@ class Study:
                 study.stop()
 
         if n_trials > 0 and go_on():
-            self._study.optimize(objective, n_trials=n_trials, callbacks=[look_at_the_clock])
+            with _heartbeats_allowed(self.optuna):
+                self._study.optimize(objective, n_trials=n_trials, callbacks=[look_at_the_clock])
 
 
 @contextmanager
@@ -103,8 +104,7 @@ def open_study(file: Path, name: str, space: Space, *, maximize: bool, seed: int
     file.parent.mkdir(parents=True, exist_ok=True)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats are called experimental
+    with _heartbeats_allowed(optuna):
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{file.absolute()}",
             # A connection is closed when it is done with, also that of the thread of heartbeats.
@@ -128,6 +128,14 @@ def open_study(file: Path, name: str, space: Space, *, maximize: bool, seed: int
         optuna.logging.set_verbosity(verbosity)
         storage.remove_session()
         storage.engine.dispose()
+
+
+@contextmanager
+def _heartbeats_allowed(optuna: Any) -> Iterator[None]:
+    """Optuna 4 calls heartbeats experimental, each time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:

@@ -15,14 +15,17 @@ from kagglekit.config import load_pipeline
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, StoreError
 from kagglekit.files import lock
+from kagglekit.flow import Flow
 from kagglekit.forecast import Budget
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
+from kagglekit.results import Results
 from kagglekit.search import Record, Trial, as_experiment, built_in, load_record, search, searched, space_of
 from kagglekit.search.fresh import on_fresh_folds
 from kagglekit.search.trials import trial_experiment
 from kagglekit.store import Store
 from kagglekit.train import run_id
+from kagglekit.workspace import Workspace
 
 SPACE = "\n[search.forest]\nmin_samples_leaf = [1, 40]\nmax_features = [0.2, 1.0]\n"
 
@@ -298,3 +301,32 @@ def test_the_parent_is_refused_as_train_refuses_it(tmp_path):
     stage.experiment = replace(stage.experiment, columns=("nothing",))
     with pytest.raises((ConfigError, DataError), match="no column 'nothing'"):
         stage.search(1)
+
+
+def test_the_flow_knows_the_winner_by_the_name_of_its_trials(tmp_path):
+    write_raw(tmp_path / "data" / "arena" / SLUG, *tables())
+    weak = PIPELINE.replace("n_estimators = 20", "n_estimators = 5\nmin_samples_leaf = 25\noob = false\nn_jobs = 1")
+    text = (
+        weak.partition("[experiments.forest-oob]")[0]
+        + PIPELINE.partition("optional = true")[2]
+        + "\n[search.forest]\nmin_samples_leaf = [1, 4]\n"
+    )
+    write_pipeline(tmp_path, text)
+    flow = Flow("flowers", Workspace(tmp_path, "arena"), Remembering())
+    record = flow.search("forest", trials=2)
+    assert set(flow.winners()) == {"forest-search"}
+    assert flow.choose("forest-search").id == record.best.run
+    rows = {row.name: row for row in flow.board()}
+    assert rows["forest-search"].trials == 2
+    assert rows["forest-search"].score == record.fresh.score
+    assert sum(name.startswith("forest-search") for name in rows) == 1
+    shown = {row.name for row in flow.board(all_trials=True)}
+    assert {t.run for t in record.complete if t.run != record.parent} <= shown
+    assert set(flow.ensemble("blend").weights) == {"forest", "forest-search"}
+    results = Results(flow)
+    assert results.blame("forest-search").made.run.id == record.best.run
+    assert any("chosen on these rows" in note for note in results.compare("forest", "forest-search").notes)
+    write_pipeline(tmp_path, f"{text}\n{as_experiment(record)}\n")
+    adopted = Flow("flowers", Workspace(tmp_path, "arena"), Remembering())
+    adopted.train(["forest-tuned"])
+    assert adopted.winners() == {}, "it stands in the table as an experiment now"
