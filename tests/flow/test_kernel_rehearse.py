@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from flowers import SLUG, write_pipeline
+from flowers import SLUG, tables, truth, write_pipeline
 
 from kagglekit.arena import hosting
 from kagglekit.arena.running.local import LocalRunner
@@ -75,3 +75,22 @@ def test_the_stock_client_pushes_watches_and_pulls(flowers_folder, tmp_path):
         assert "".join(piece["data"] for piece in log) == "rows 31\n"
         named = ("-f", "submission.csv", "-k", f"{arena.username}/my-book", "-v", "1", "-m", "from a notebook")
         assert "Successfully submitted" in kaggle("competitions", "submit", SLUG, *named)
+
+
+def test_a_code_competition_from_push_to_score(kagglekit, flowers_folder, tmp_path):
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    train, test, sample = tables()
+    for name, frame in (("train", train), ("test", test[:9]), ("sample_submission", sample[:9])):
+        frame.to_csv(shown / f"{name}.csv", index=False)
+    said = kagglekit("arena", "create", str(flowers_folder), "--name", SLUG, "--shown", str(shown))
+    assert "9 test rows are shown, 30 are hidden" in said.out
+    write_pipeline(tmp_path)
+    words = ("flowers", "majority", "--submit", "--accelerator", "none", "--on", "arena")
+    said = kagglekit("kernel", "run", *words)
+    assert said.status == 0, said.err
+    hidden = truth()
+    public = hidden[hidden["Usage"] == "Public"]["colour"]
+    assert f"public {(public == train['colour'].mode()[0]).mean():.5f}" in said.out
+    pulled = next((tmp_path / "submissions" / "flowers").glob("majority-*-kernel.csv"))
+    assert len(pulled.read_text().splitlines()) == 1 + 9, "what anybody sees is of the rows that are shown"
