@@ -144,8 +144,15 @@ class Results:
         -------
         paths, notes
             The files, and a line for each sheet that there cannot be.
+
+        Raises
+        ------
+        UsageError
+            It is a competition of tables.
         """
         flow = self.flow
+        if not flow.prepared.competition.has_images:
+            raise UsageError(f"'{flow.comp}' has no pictures to show.", hint="`understand` looks into tables.")
         experiment, run = self._looked_at(name)
         paths, notes = [], []
         if experiment is not None and sees_pictures(experiment):

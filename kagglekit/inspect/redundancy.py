@@ -53,8 +53,8 @@ class Redundancy:
     clusters : tuple of tuple of str
         Those with two columns or more.
     metric : str
-    score : float
-        Out of bag with every column.
+    score : float or None
+        Out of bag with every column; None where there is no cluster, and so nothing was fitted.
     without : tuple of Without
         One for each clustered column (the first 20), then all but one of each cluster.
     caution : str
@@ -66,7 +66,7 @@ class Redundancy:
     columns: tuple[str, ...]
     clusters: tuple[tuple[str, ...], ...]
     metric: str
-    score: float
+    score: float | None
     without: tuple[Without, ...]
     caution: str = ""
     correlation: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
@@ -176,7 +176,7 @@ def measure_redundancy(subject: Subject) -> Redundancy:
         columns=tuple(columns),
         clusters=clusters,
         metric=subject.metric.name,
-        score=subject.score(whole) if clusters else float("nan"),
+        score=subject.score(whole) if clusters else None,
         without=_measured(subject, clusters, whole),
         caution=_caution(subject),
         correlation=rho,

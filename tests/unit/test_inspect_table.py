@@ -187,6 +187,7 @@ def test_without_copies_there_is_no_cluster():
     found = measure_redundancy(without_copy())
     assert found.clusters == found.without == ()
     assert "no columns go together" in found.words()[0]
+    json.dumps(found.as_json(), allow_nan=False)
 
 
 def test_rank_correlation_is_scipys():
