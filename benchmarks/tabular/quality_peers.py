@@ -74,7 +74,13 @@ def lightgbm(train: pd.DataFrame, target: str, metric: str, minutes: float) -> C
     }
 
     def coded(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(**{c: pd.Categorical(frame[c], categories=v) for c, v in levels.items() if c in frame})
+        return frame.assign(
+            **{
+                c: pd.Categorical(frame[c].where(frame[c].isin(v)), categories=v)
+                for c, v in levels.items()
+                if c in frame
+            }
+        )
 
     y = np.log1p(train[target]) if metric == "rmsle" else train[target]
     model = (LGBMRegressor if metric in _VALUES else LGBMClassifier)(verbose=-1)
