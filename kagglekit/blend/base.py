@@ -61,7 +61,7 @@ class Blender(BaseEstimator, ABC):
     classes : sequence of str or int
         One for each column of `P`, in their order; without it the sorted labels of `y`.
     cv : int, "auto" or None
-        Blocks of the cross-fit behind `nested_score_`; "auto" is 20 below 1,000 rows, else 10 (see `default_blocks`).
+        Blocks of the cross-fit behind `nested_score_`; "auto" is 20 below 10,000 rows, else 10 (see `default_blocks`).
         None leaves it out, and `fit` is that much faster.
     seed : int
         Of blocks and of everything random.

@@ -16,16 +16,16 @@ __all__ = ["cut_folds", "default_blocks", "make_blocks"]
 
 Array = npt.NDArray[Any]
 
-# Below so many rows, fits take no time and weights chosen on fewer rows are much worse.
-_FEW_ROWS = 1_000
+# Below so many rows, fits take little time.
+_FEW_ROWS = 10_000
 
 
 def default_blocks(n_rows: int) -> int:
-    """How many blocks the honest score is taken from: 20 below 1,000 rows, else 10.
+    """How many blocks the honest score is taken from: 20 below 10,000 rows, else 10.
 
     With K blocks of n rows, weights are chosen on n (K - 1) / K rows, and the honest score is worse than that of the
     final weights by about 1 / (2 (K - 1)) of the in-sample optimism where weights are few for the rows: an eighth for
-    five blocks, an eighteenth for ten. On 500 rows and 200 members greedy selection was worse by twice that
+    five blocks, an eighteenth for ten. On few rows and 200 members greedy selection was worse by twice that
     (`benchmarks/ensembling/honesty.py`).
     """
     return 20 if n_rows < _FEW_ROWS else 10

@@ -66,7 +66,7 @@ def test_labels_are_mended_on_a_page_and_the_mended_experiment_is_compared(kaggl
         with urlopen(f"{url}/", urlencode(form).encode()) as answer:
             assert f"{len(found)} labels changed" in answer.read().decode()
         page.send_signal(signal.SIGINT)
-        _, said = page.communicate(timeout=20)
+        _, said = page.communicate(timeout=120)
     assert page.returncode == 0
     table = re.search(r"^\[experiments\.forest-cleaned\]\n(?:.+\n)+", said, re.MULTILINE)[0]
     assert "kagglekit train flowers forest-cleaned" in said

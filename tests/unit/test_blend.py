@@ -205,7 +205,7 @@ def test_few_rows_are_cut_into_twenty_blocks_at_least(n_folds):
     blocks = cut_folds(problem({"a": 0.2}), numbers, 0)
     assert 20 <= len(np.unique(blocks)) < 20 + n_folds
     assert all(len(np.unique(numbers[blocks == b])) == 1 for b in np.unique(blocks))
-    assert (default_blocks(999), default_blocks(1_000)) == (20, 10)
+    assert (default_blocks(9_999), default_blocks(10_000)) == (20, 10)
 
 
 # along a competition's folds

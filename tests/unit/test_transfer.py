@@ -55,7 +55,8 @@ def site(*answers: Answer) -> Iterator[Site]:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         made.asked.append((request.path, dict(request.headers.items()), body))
         status, headers, content = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
-        reply(request, status, headers, content)
+        # Said, not just done: a client that finds the connection closed only when it writes would try once more.
+        reply(request, status, [*headers, ("Connection", "close")], content)
         request.close_connection = True
 
     with serving(answer) as url:

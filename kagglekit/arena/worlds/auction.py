@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, table_maker
 
-__all__ = ["WORLD", "draw", "make", "market"]
+__all__ = ["WORLD", "draw", "market"]
 
 _KINDS = ("bulldozer", "crane", "excavator", "grader", "loader", "truck")
 _KIND_LEVEL = np.array([0.35, 0.9, 0.3, 0.2, -0.1, -0.4])
@@ -137,20 +135,6 @@ class _Blanks:
         return np.where(self.rng.random(len(values)) < share, np.nan, values)
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Auctioning machines", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "sale": "id",
     "sold_on": "date of the auction; those of the test rows are all later",
@@ -162,7 +146,7 @@ _COLUMNS = {
     "price": "in dollars; to predict",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="auction",
     slug="auction",
     title="Machine auctions (synthetic practice data)",
@@ -172,7 +156,7 @@ WORLD = World(
     time="sold_on",
     n_train=6000,
     n_test=1800,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Auctioning machines"),
     summary="prices of used machines, dated, full of gaps and codes; the test period is later",
     teaches=(
         "In the manner of Kaggle's Blue Book for Bulldozers: dates, codes with hundreds of levels, columns that are "

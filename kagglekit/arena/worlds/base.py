@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,18 @@ from kagglekit.contracts import Form, Task
 from kagglekit.errors import DataError
 from kagglekit.progress import Progress
 
-__all__ = ["BEST", "SECRETS", "Drawn", "Make", "World", "ids_for", "n_rows", "public_part", "write_world"]
+__all__ = [
+    "BEST",
+    "SECRETS",
+    "Drawn",
+    "Make",
+    "World",
+    "ids_for",
+    "n_rows",
+    "public_part",
+    "table_maker",
+    "write_world",
+]
 
 #: Beside the files, hidden from competitors: the best possible submission, and further baselines by team.
 SECRETS = ".answers"
@@ -170,6 +181,31 @@ def public_part(rng: np.random.Generator, ids: pd.Series, groups: pd.Series | No
     distinct = pd.Index(units.unique())
     public = set(rng.permutation(distinct)[: max(1, round(_PUBLIC_SHARE * len(distinct)))].tolist())
     return pd.Series(np.where(units.isin(public), "Public", "Private"), index=pd.Index(ids))
+
+
+def table_maker(
+    draw: Callable[[float | None, int], Drawn], world: Callable[[], World], columns: Mapping[str, str], doing: str
+) -> Make:
+    """What writes a world of one table, drawn in one go.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws the table from scale and seed.
+    world : callable
+        Gives the world, which holds what is made here.
+    columns : mapping of str to str
+        What each column means, for README.txt.
+    doing : str
+        What is shown meanwhile.
+    """
+
+    def make(folder: Path, *, scale: float | None, seed: int, progress: Progress, n_jobs: int | None) -> None:
+        with progress.task(doing, 1) as task:
+            write_world(folder, draw(scale, seed), world(), columns)
+            task.advance(1)
+
+    return make
 
 
 def write_world(folder: Path, drawn: Drawn, world: World, columns: Mapping[str, str]) -> None:

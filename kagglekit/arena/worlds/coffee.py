@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["WORLD", "draw", "make", "price"]
+__all__ = ["WORLD", "draw", "price"]
 
 # Euros; a tip, a discount or a slip of the till.
 _SPREAD = 0.30
@@ -51,20 +48,6 @@ def draw(scale: float | None, seed: int) -> Drawn:
     )
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Brewing coffee", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "cup": "id",
     "size": "0 small, 1 medium, 2 large",
@@ -73,7 +56,7 @@ _COLUMNS = {
     "price": "paid, in euros; to predict",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="coffee",
     slug="coffee",
     title="Coffee prices (synthetic practice data)",
@@ -82,7 +65,7 @@ WORLD = World(
     form="value",
     n_train=900,
     n_test=600,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Brewing coffee"),
     summary="what a cup costs, by size, extras and takeaway",
     teaches=(
         "Three columns with 24 combinations, so that every model can be checked by hand: a table of 24 means is "

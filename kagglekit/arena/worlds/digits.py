@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["WORLD", "draw", "make"]
+__all__ = ["WORLD", "draw"]
 
 
 def draw(scale: float | None, seed: int) -> Drawn:
@@ -28,20 +25,6 @@ def draw(scale: float | None, seed: int) -> Drawn:
     return Drawn(train, test, "scan", "digit", test[["scan"]].assign(digit=0), usage)
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Scanning digits", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "scan": "id",
     "row0_column0 ... row7_column7": "ink in each of 64 fields, 0 to 16",
@@ -49,7 +32,7 @@ _COLUMNS = {
     "source": "scikit-learn's load_digits: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI)",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="digits",
     slug="digits",
     title="Digits (practice data: real scans that come with scikit-learn)",
@@ -58,7 +41,7 @@ WORLD = World(
     form="label",
     n_train=1200,
     n_test=597,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Scanning digits"),
     summary="real handwritten digits, 8 by 8 pixels as 64 columns",
     teaches=(
         "Real data at last, and easy: the question is not whether a model works but which of two good ones is "

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["GENRES", "WORLD", "draw", "make"]
+__all__ = ["GENRES", "WORLD", "draw"]
 
 #: How much each genre is liked, and how much more or less with every ten years of age.
 GENRES = {
@@ -78,20 +75,6 @@ def _known_chance(age: np.ndarray, genre: np.ndarray, length: np.ndarray, shown:
     return np.where(np.isnan(shown), unknown, known)
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Showing films", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "viewing": "id",
     "age": "of the viewer",
@@ -101,7 +84,7 @@ _COLUMNS = {
     "liked": "1 or 0; to predict, as the probability of 1",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="films",
     slug="films",
     title="Films liked (synthetic practice data)",
@@ -110,7 +93,7 @@ WORLD = World(
     form="probability",
     n_train=2000,
     n_test=1200,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Showing films"),
     summary="did a viewer like a film, by age, genre, length and popularity",
     teaches=(
         "Two classes, a column of words, gaps, and a metric of order. Genres are liked at different ages, and films "

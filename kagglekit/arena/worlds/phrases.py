@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["LEVELS", "WORLD", "draw", "make"]
+__all__ = ["LEVELS", "WORLD", "draw"]
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _PER_ANCHOR = 20
@@ -143,20 +141,6 @@ def _shared_words(frame: pd.DataFrame) -> list[float]:
     return [len(set(a) & set(b)) / len(set(a) | set(b)) for a, b in pairs]
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Writing phrases", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "pair": "id",
     "anchor": "the phrase that pairs are about; no anchor is in both parts",
@@ -165,7 +149,7 @@ _COLUMNS = {
     "score": "0, 0.25, 0.5, 0.75 or 1; to predict, as a number",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="phrases",
     slug="phrases",
     title="Phrases alike (synthetic practice data)",
@@ -175,7 +159,7 @@ WORLD = World(
     group="anchor",
     n_train=2400,
     n_test=1200,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Writing phrases"),
     summary="how alike are two technical phrases, in five steps; anchors of the test rows are new",
     teaches=(
         "In the manner of Kaggle's U.S. Patent Phrase matching, with words whose meaning a program laid down: some "

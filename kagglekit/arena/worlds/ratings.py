@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["WORLD", "draw", "make"]
+__all__ = ["WORLD", "draw"]
 
 _USERS, _FILMS, _GENRES = 90, 80, ("comedy", "drama", "horror", "western")
 _SPREAD = 0.75
@@ -59,20 +56,6 @@ def _expected_stars(mean: np.ndarray) -> np.ndarray:
     return 1 + sum(ndtr((mean - step) / _SPREAD) for step in (1.5, 2.5, 3.5, 4.5))
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Counting stars", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "rating": "id",
     "user, film": "codes: 90 viewers and 80 films; every pair comes once at most",
@@ -80,7 +63,7 @@ _COLUMNS = {
     "stars": "1 to 5; to predict, as a number",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="ratings",
     slug="ratings",
     title="Film ratings (synthetic practice data)",
@@ -89,7 +72,7 @@ WORLD = World(
     form="value",
     n_train=2400,
     n_test=1200,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Counting stars"),
     summary="stars that viewers give to films: a matrix that is two thirds empty",
     teaches=(
         "A recommender as a table: who, what, and how many stars. Codes mean nothing by themselves, so trees that "

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["MOVES", "WORLD", "draw", "habits", "make"]
+__all__ = ["MOVES", "WORLD", "draw", "habits"]
 
 #: In the order of the alphabet, as classes are.
 MOVES = ("paper", "rock", "scissors")
@@ -72,27 +70,13 @@ def draw(scale: float | None, seed: int) -> Drawn:
     return Drawn(train, test, "match", "next", even, public_part(rng, test["match"]), best)
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Playing", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _COLUMNS)
-        task.advance(1)
-
-
 _COLUMNS = {
     "match": "id",
     "three_ago, two_ago, last": "the opponent's last three moves",
     "next": "his next move; to predict, as a probability for each of paper, rock and scissors",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="rps",
     slug="rps",
     title="Rock, paper, scissors (synthetic practice data)",
@@ -101,7 +85,7 @@ WORLD = World(
     form="probabilities",
     n_train=2700,
     n_test=1500,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Playing"),
     summary="an opponent's last three moves tell something about his next",
     teaches=(
         "An opponent with habits: he changes after a repetition, and goes on with a cycle. Each column alone says "

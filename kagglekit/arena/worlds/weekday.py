@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, write_world
-from kagglekit.progress import Progress, Silent
+from kagglekit.arena.worlds.base import Drawn, World, ids_for, n_rows, public_part, table_maker
 
-__all__ = ["WORLD", "draw", "make"]
+__all__ = ["WORLD", "draw"]
 
 _COLUMNS_OF = ("morning", "afternoon", "evening", "sleep", "study")
 # Minutes of activity (thousands of steps would do as well) and hours; rows are Monday (0) to Sunday (6).
@@ -71,21 +68,7 @@ def draw(scale: float | None, seed: int) -> Drawn:
     )
 
 
-def make(
-    folder: Path,
-    *,
-    scale: float | None = None,
-    seed: int = 2026,
-    progress: Progress | None = None,
-    n_jobs: int | None = None,
-) -> None:
-    """Write the world; see `kagglekit.arena.worlds.base.Make`."""
-    with (progress or Silent()).task("Writing diaries", 1) as task:
-        write_world(folder, draw(scale, seed), WORLD, _TEXT)
-        task.advance(1)
-
-
-_TEXT = {
+_COLUMNS = {
     "diary": "id",
     "morning, afternoon, evening": "activity in each part of the day, compared with the person's usual one (can be "
     "below nought)",
@@ -93,7 +76,7 @@ _TEXT = {
     "day": "0 Monday to 6 Sunday; to predict",
 }
 
-WORLD = World(
+WORLD: World = World(
     name="weekday",
     slug="weekday",
     title="Weekdays (synthetic practice data)",
@@ -102,7 +85,7 @@ WORLD = World(
     form="label",
     n_train=2100,
     n_test=1400,
-    make=make,
+    make=table_maker(draw, lambda: WORLD, _COLUMNS, "Writing diaries"),
     summary="which day was it, by activity, sleep and study",
     teaches=(
         "Seven classes and five numbers. The weekend is easy. Tuesday and Thursday have the same means in every "
