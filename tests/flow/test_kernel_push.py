@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 from flowers import SLUG, tables, write_pipeline, write_raw
 from kernel_runner import script
-from notebooks import assignment
+from notebook_cells import assignment
 
 from kagglekit.config import load_pipeline
 from kagglekit.kernels.notebook import build

@@ -11,7 +11,7 @@ import pytest
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
 from hypothesis import given
 from hypothesis import strategies as st
-from notebooks import assignment
+from notebook_cells import assignment
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from kagglekit.blame import blame

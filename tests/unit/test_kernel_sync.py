@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flowers import PIPELINE, write_pipeline
-from notebooks import FakeDatasets
+from notebook_cells import FakeDatasets
 
 from kagglekit.config import load_pipeline
 from kagglekit.errors import GatewayError, MissingExtra, Unreachable, UsageError

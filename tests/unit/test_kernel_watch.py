@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import Remembering
-from notebooks import FakeKernels
+from notebook_cells import FakeKernels
 
 from kagglekit.errors import DataError, KernelFailed, RemoteNotFound, UsageError
 from kagglekit.kernel_calls import KernelCalls, SessionState

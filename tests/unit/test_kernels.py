@@ -10,7 +10,7 @@ import pytest
 from flowers import PIPELINE, SLUG, write_pipeline
 from hypothesis import given
 from hypothesis import strategies as st
-from notebooks import WHEELS, FakeKernels, assignment
+from notebook_cells import WHEELS, FakeKernels, assignment
 
 from kagglekit.config import Pipeline, load_pipeline
 from kagglekit.errors import UsageError
