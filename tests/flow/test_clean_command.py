@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 from flowers import PIPELINE, tables, truth, write_pipeline
+from processes import hear_ctrl_c
 
 from kagglekit.flow import Flow
 from kagglekit.progress import Silent
@@ -47,7 +48,9 @@ def served(folder, *words):
     """`kagglekit clean`, in a process of its own."""
     command = [sys.executable, "-c", "from kagglekit.cli import main; main()", "clean", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes) as page:
+    with subprocess.Popen(
+        command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, preexec_fn=hear_ctrl_c, **pipes
+    ) as page:
         try:
             yield page
         finally:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from flowers import PIPELINE, write_pipeline
+from processes import hear_ctrl_c
 
 SLOW = (
     PIPELINE.replace('slug = "flower-colours"', 'slug = "flowers"')
@@ -25,13 +26,8 @@ def _train(root: Path) -> subprocess.Popen:
 def _start(root: Path, *command: str) -> subprocess.Popen:
     words = [sys.executable, "-c", "from kagglekit.cli import main; main()", *command]
     return subprocess.Popen(
-        words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+        words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
     )
-
-
-def _hear_ctrl_c() -> None:
-    """A job in the background of a shell inherits deafness to Ctrl-C; a person's terminal has none."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for(folder: Path, pattern: str) -> list[Path]:
