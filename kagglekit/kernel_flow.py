@@ -227,7 +227,7 @@ class KernelFlow:
         if dry_run:
             return Session(slug, path, made)
         synced = sync(self.gateway.datasets, assignment.parcels.values(), progress=self._progress)
-        pushed = push(kernels, folder, timeout=made.limit, submit=options.submit)
+        pushed = push(kernels, folder, timeout=made.limit)
         return Session(slug, path, made, pushed.url, synced)
 
     def _plan(
@@ -312,6 +312,9 @@ class KernelFlow:
         if (before := flow.ledger.with_file(digest)) is not None and before.site == self.gateway.site.name:
             return before
         said = f"{run.id} CV {run.score:.5f} from {kernels.owner}/{slug} version {version}"
+        # A process that was killed before it could write the ledger has sent it all the same.
+        known = (s.ref for s in self.gateway.submissions(flow.slug) if said in s.message)
+        ref = next(known, "") or self.gateway.create_from_kernel(flow.slug, slug, version, said, new_mark())
         sent = Submission(
             site=self.gateway.site.name,
             slug=flow.slug,
@@ -321,7 +324,7 @@ class KernelFlow:
             message=said,
             cv=run.score,
             cv_se=run.standard_error if len(run.scores) > 1 else 0.0,
-            ref=self.gateway.create_from_kernel(flow.slug, slug, version, said, new_mark()),
+            ref=ref,
             sent=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         flow.ledger.append(sent)

@@ -437,7 +437,8 @@ from kagglekit.kernels.mounts import is_rerun
 from kagglekit.kernels.session import TIMES, Pace, Printing, carry_on, visible_gpus
 
 flow = Flow(COMP, workspace, Printing())
-print("taken over:", carry_on(flow.store, SLUG, KERNEL, OWNER, INPUT) or "nothing, this is the first session")
+taken = carry_on(flow.store, SLUG, KERNEL, OWNER, INPUT, flow.progress)
+print("taken over:", taken or "nothing, this is the first session")
 pace = Pace(SECONDS, None if is_rerun() else FITS, EXPECTED)
 runs = flow.train_within(pace, EXPERIMENTS, devices=visible_gpus())
 pace.write(WORKING / TIMES, "{shape}")

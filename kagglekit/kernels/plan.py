@@ -19,6 +19,7 @@ from kagglekit.kernels.machines import Machine
 
 __all__ = [
     "HERE",
+    "ROUGH",
     "SESSION_HOURS",
     "Estimate",
     "Measure",
@@ -26,7 +27,9 @@ __all__ = [
     "Todo",
     "estimate",
     "keep_times",
+    "left",
     "make",
+    "probe",
     "read_times",
 ]
 
@@ -35,6 +38,9 @@ SESSION_HOURS = 12.0
 
 HERE = "here"
 """The machine of runs that were trained on this computer."""
+
+ROUGH = "a rough guess"
+"""How a fit's seconds are known that nobody measured."""
 
 _STARTING = 300.0  # seconds until the first fit begins, and from the last one to the end
 _SHARE = 0.9  # of the limit: a session that is ended by force keeps nothing
@@ -146,7 +152,7 @@ def estimate(model: str, rough: float, measures: Iterable[Measure], machine: str
     for place, basis in ((machine, f"measured on {machine}"), (HERE, "as long as here, where it was measured")):
         if ratios := [m.seconds / m.rough for m in known if m.machine == place]:
             return Estimate(rough * sum(ratios) / len(ratios), basis)
-    return Estimate(rough, "a rough guess")
+    return Estimate(rough, ROUGH)
 
 
 def make(todos: Sequence[Todo], machine: Machine, *, hours: float = SESSION_HOURS, quota: Quota | None = None) -> Plan:
@@ -201,7 +207,7 @@ def _cut(todos: Iterable[Todo], at_once: int, budget: float) -> tuple[list[Todo]
     for todo in todos:
         rounds = math.floor((budget - spent) / todo.each.seconds) if todo.each.seconds > 0 else len(todo.folds)
         # A guess may be off by a factor of a few: it stops nothing, for the session itself watches the time.
-        n = len(todo.folds) if todo.each.basis == "a rough guess" else max(0, rounds) * at_once
+        n = len(todo.folds) if todo.each.basis == ROUGH else max(0, rounds) * at_once
         if todo.folds[:n]:
             now.append(Todo(todo.experiment, todo.folds[:n], todo.each))
             spent += math.ceil(len(todo.folds[:n]) / at_once) * todo.each.seconds
@@ -212,7 +218,7 @@ def _cut(todos: Iterable[Todo], at_once: int, budget: float) -> tuple[list[Todo]
 
 def probe(todos: Iterable[Todo]) -> list[Todo]:
     """One fit of each experiment, to be measured; it counts, and the next session goes on after it."""
-    return [Todo(t.experiment, t.folds[:1], Estimate(t.each.seconds, "a rough guess")) for t in todos]
+    return [Todo(t.experiment, t.folds[:1], Estimate(t.each.seconds, ROUGH)) for t in todos]
 
 
 def left(folds: Sequence[str], done: Collection[str]) -> tuple[str, ...]:

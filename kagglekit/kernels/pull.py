@@ -101,27 +101,15 @@ def pull(
     DataError
         A file name in its output leads out of a folder.
     """
-    slug = prepared.competition.slug
-    state = kernels.state(kernel)
-    if state is None or state.status != "COMPLETE":
-        how = "is not there" if state is None else f"is {state.status.lower().replace('_', ' ')}"
-        raise UsageError(f"{kernels.owner}/{kernel} {how}: there is nothing to pull.", hint="kagglekit kernel watch")
-    names = kernels.output(kernel)
-    files = _by_run(names, slug, expected)
-    if not files:
-        others = sorted({m["run"] for n in names if (m := _FILE.fullmatch(n))})
-        raise UsageError(
-            f"{kernels.owner}/{kernel} made none of these runs: {preview(expected)}. "
-            f"It made: {preview(others) or 'none'}.",
-            hint="Settings, data or folds differ from those that it was pushed with.",
-        )
+    slug, names = prepared.competition.slug, _output(kernels, kernel)
+    files = _wanted(names, slug, expected, f"{kernels.owner}/{kernel}")
     taken: dict[str, Sequence[str]] = {}
     refused: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="kagglekit-pull-") as temporary:
         folder = Path(temporary)
         with (progress or Silent()).task(f"pull {kernel}", sum(map(len, files.values()))) as task:
-            for run, wanted in files.items():
-                for name in wanted:
+            for run, parts in files.items():
+                for name in parts:
                     kernels.download(kernel, name, folder / name)
                     task.advance()
                 try:
@@ -133,6 +121,25 @@ def pull(
         if times is not None and TIMES in names:
             kernels.download(kernel, TIMES, times)
     return Pulled(taken, refused)
+
+
+def _output(kernels: KernelCalls, kernel: str) -> list[str]:
+    state = kernels.state(kernel)
+    if state is None or state.status != "COMPLETE":
+        how = "is not there" if state is None else f"is {state.status.lower().replace('_', ' ')}"
+        raise UsageError(f"{kernels.owner}/{kernel} {how}: there is nothing to pull.", hint="kagglekit kernel watch")
+    return kernels.output(kernel)
+
+
+def _wanted(names: Sequence[str], slug: str, expected: Mapping[str, Any], address: str) -> dict[str, list[str]]:
+    """Run -> files of it that are asked for."""
+    if files := _by_run(names, slug, expected):
+        return files
+    others = sorted({m["run"] for n in names if (m := _FILE.fullmatch(n))})
+    raise UsageError(
+        f"{address} made none of these runs: {preview(expected)}. It made: {preview(others) or 'none'}.",
+        hint="Settings, data or folds differ from those that it was pushed with.",
+    )
 
 
 def _by_run(names: Sequence[str], slug: str, expected: Mapping[str, Any]) -> dict[str, list[str]]:

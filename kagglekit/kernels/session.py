@@ -19,7 +19,7 @@ from kagglekit.errors import StoreError
 from kagglekit.files import read_json, write_json
 from kagglekit.forecast import rough_seconds
 from kagglekit.kernels.mounts import INPUTS, find_mount
-from kagglekit.progress import Task
+from kagglekit.progress import Progress, Silent, Task
 from kagglekit.store import Store
 
 __all__ = ["TIMES", "Pace", "Printing", "carry_on", "visible_gpus"]
@@ -79,7 +79,9 @@ class Pace:
         write_json(path, [line | {"machine": machine} for line in self._measured])
 
 
-def carry_on(store: Store, slug: str, kernel: str, owner: str, inputs: Path = INPUTS) -> dict[str, list[str]]:
+def carry_on(
+    store: Store, slug: str, kernel: str, owner: str, inputs: Path = INPUTS, progress: Progress | None = None
+) -> dict[str, list[str]]:
     """Take over what an earlier session of the same notebook finished: its output is an input of this one.
 
     Parameters
@@ -91,6 +93,8 @@ def carry_on(store: Store, slug: str, kernel: str, owner: str, inputs: Path = IN
     kernel, owner : str
         The notebook's own name and its owner's.
     inputs : Path
+    progress : Progress, optional
+        Is told what is left behind.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def carry_on(store: Store, slug: str, kernel: str, owner: str, inputs: Path = IN
         try:
             taken[settings.parent.name] = store.take(settings.parent, read_json(settings))
         except StoreError as error:
-            print(f"Left behind: {error.message}", flush=True)
+            (progress or Silent()).say(f"Left behind: {error.message}")
     return {run: names for run, names in taken.items() if names}
 
 

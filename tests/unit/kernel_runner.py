@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kagglekit.arena.dataset_store import DatasetStore
 from kagglekit.arena.hosted import open_hosted
 from kagglekit.arena.kernel_store import KernelRecord
 from kagglekit.arena.runner import LogLine, Session
+from kagglekit.errors import KagglekitError
 
 
 def script(notebook: dict[str, Any], root: Path) -> str:
@@ -57,9 +59,11 @@ class RunsHere:
         path, session = list(sys.path), Session("COMPLETE")
         try:
             known = {"__name__": "__main__", "__builtins__": {**vars(builtins), "print": told}}
-            exec(compile(script(json.loads(kernel.source), machine), "notebook", "exec"), known)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # scikit-learn hands filters on to its threads, and wants some
+                exec(compile(script(json.loads(kernel.source), machine), "notebook", "exec"), known)
             self.spoil(machine / "working")
-        except Exception as error:
+        except (AssertionError, KagglekitError, LookupError, MemoryError, OSError, ValueError) as error:
             lines += [LogLine("stderr", 0.0, line) for line in traceback.format_exception(error)]
             session = Session("ERROR", f"{type(error).__name__}: the notebook failed")
         finally:

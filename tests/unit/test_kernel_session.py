@@ -124,7 +124,7 @@ def test_a_session_goes_on_where_an_earlier_one_ended_and_damage_is_left_behind(
     assert run.oof.frame.equals(whole.oof.frame) and run.test.frame.equals(whole.test.frame)
 
     (earlier.folder / identity / "fold-2" / "oof.parquet").write_bytes(b"else")
-    assert carry_on(Store(tmp_path / "third"), SLUG, "it", "ann", tmp_path / "input") == {}
+    assert carry_on(Store(tmp_path / "third"), SLUG, "it", "ann", tmp_path / "input", Printing()) == {}
     assert "Left behind" in capsys.readouterr().out
 
 

@@ -17,7 +17,7 @@ from kagglekit.errors import UsageError
 from kagglekit.kernels.machines import find_machine
 from kagglekit.kernels.notebook import _literal, build, kernel_slug, script
 from kagglekit.kernels.parcels import Parcel
-from kagglekit.kernels.push import Record, push
+from kagglekit.kernels.push import push
 from kagglekit.models import registry
 
 TOKEN = "KGAT_" + "0f1e2d3c4b5a6978"  # in two parts, so that no scan takes this file for a leak
@@ -173,8 +173,7 @@ def test_a_pipeline_with_a_token_is_never_built(tmp_path):
 
 def test_nothing_is_pushed_from_a_folder_with_a_token_or_without_a_notebook(tmp_path):
     site, notebook = FakeKernels([None]), made(tmp_path)
-    assert push(site, notebook.parent, timeout=99.9, submit=True).version == 1
-    assert Record.read(notebook.parent) == Record("https://site/code/ann/it", 1, submit=True)
+    assert push(site, notebook.parent, timeout=99.9).version == 1
     notebook.write_text(notebook.read_text().replace("petals", TOKEN))
     with pytest.raises(UsageError, match=notebook.name):
         push(site, notebook.parent)
