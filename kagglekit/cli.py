@@ -217,8 +217,9 @@ def submit(
     flow.train(n_jobs=jobs)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
         result = flow.submit(gateway, run, again=again, dry_run=dry_run, message=message)
+    checked = _drift_of(flow) if result.alarm else {}
     if as_json:
-        _print(_outcome_json(result), as_json)
+        _print(_outcome_json(result) | ({"drift": checked} if checked else {}), as_json)
         return
     from kagglekit import console
 
@@ -229,6 +230,8 @@ def submit(
         "ledger": _shown(flow.ledger.path),
     }
     typer.echo(console.outcome(result, flow.pipeline.competition.metric, flow.next_commands(), files))
+    if checked:
+        typer.echo(f"\nThe drift check, as the public score does not fit:\n\n{checked['words']}")
 
 
 @app.command()
@@ -823,6 +826,18 @@ def _print_board(flow: Flow, as_json: bool, *, all_trials: bool = False) -> None
     from kagglekit import console
 
     typer.echo(console.table(rows, flow.pipeline.competition.metric))
+
+
+def _drift_of(flow: Flow) -> dict[str, Any]:
+    """What the drift check finds, in words and as JSON; why there is none where it cannot be made."""
+    from kagglekit.errors import KagglekitError
+    from kagglekit.results import Results
+
+    try:
+        found = Results(flow).drift()
+    except KagglekitError as error:
+        return {"words": f"{error}"}
+    return found.as_json() | {"words": found.words()}
 
 
 def _outcome_json(result: Any) -> dict[str, Any]:

@@ -74,6 +74,12 @@ class Outcome:
     forecast: RunForecast | None = None
     comp: str = ""
 
+    @property
+    def alarm(self) -> bool:
+        """Whether what was sent just now got a public score that does not fit the forecast."""
+        is_new = self.submitted is not None and not self.submitted.repeated
+        return is_new and self.forecast is not None and bool(self.forecast.residual and self.forecast.residual.alarm)
+
 
 class Flow:
     """One competition in one workspace.

@@ -53,6 +53,23 @@ def test_a_second_run_trains_and_sends_nothing(hosted):
     assert third["submission"]["ref"] != first["submission"]["ref"]
 
 
+def test_a_public_score_that_does_not_fit_is_followed_by_the_drift_check(kagglekit, flowers_folder, tmp_path):
+    """Another meaning of the labels in test: no column shows it, and the score falls all the same."""
+    path = flowers_folder / "solution.csv"
+    solution = pd.read_csv(path)
+    solution["colour"] = solution["colour"].map({"blue": "red", "red": "white", "white": "blue"})
+    solution.to_csv(path, index=False)
+    assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
+    write_pipeline(tmp_path, FAST)
+    said = kagglekit("submit", "flowers")
+    assert said.status == 0, said.err
+    assert "standard errors worse than CV" in said.out
+    assert "The drift check, as the public score does not fit:\n\nTrain and test look alike" in said.out
+    assert "The drift check" not in kagglekit("submit", "flowers").out, "nothing new was sent"
+    again = as_json(kagglekit("submit", "flowers", "--again", "--json"))
+    assert again["drift"]["adversarial"]["verdict"] == "alike"
+
+
 def test_the_score_is_that_of_the_hidden_answers(hosted, tmp_path):
     result = as_json(hosted("submit", "flowers", "--json"))
     graded = as_json(hosted("arena", "grade", "flowers", result["file"], "--json"))
