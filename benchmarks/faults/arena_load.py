@@ -93,8 +93,7 @@ class Load:
         clients = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(self._n_clients)]
         for client in clients:
             client.start()
-        while self._outcome.n_kills < self._n_kills and any(c.is_alive() for c in clients):
-            time.sleep(self._random.uniform(0.2, 1.2))
+        while self._outcome.n_kills < self._n_kills and self._is_next(clients):
             server.kill()
             server.wait()
             self._outcome.n_kills += 1
@@ -110,6 +109,18 @@ class Load:
             server.wait()
         self._outcome.seconds = time.monotonic() - begun
         return self._outcome
+
+    def _is_next(self, clients: list[threading.Thread]) -> bool:
+        """Wait for the next kill, so that all of them come while clients are at work, however fast the machine is."""
+        part = self._n_clients * self._n_each / (self._n_kills + 1)
+        due = (self._outcome.n_kills + self._random.random()) * part
+        while any(client.is_alive() for client in clients):
+            with self._lock:
+                settled = len(self._acknowledged) + self._outcome.n_refused + len(self._outcome.errors)
+            if settled >= due:
+                return True
+            time.sleep(0.01)
+        return False
 
     def _start(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _SERVE, str(self._home), str(self._port)]

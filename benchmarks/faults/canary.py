@@ -106,7 +106,7 @@ def _commands(workspace: Path) -> dict[str, int]:
         write_pipeline(Path("."), PIPELINE.replace('slug = "flower-colours"', 'slug = "flowers"'), "flowers")
         run("submit", "flowers", "--on", "arena")
         run("report", "flowers", "--on", "arena")
-        run("kernel", "push", "flowers", "forest", "--dry-run", "--on", "arena")
+        run("kernel", "push", "flowers", "larger", "--dry-run", "--on", "arena")
         run("download", "flowers", "--on", "kaggle")
     """
     env = {
