@@ -112,7 +112,8 @@ class Load:
 
     def _is_next(self, clients: list[threading.Thread]) -> bool:
         """Wait for the next kill, so that all of them come while clients are at work, however fast the machine is."""
-        part = self._n_clients * self._n_each / (self._n_kills + 1)
+        # Half the work: what is under way when a kill is due is settled before it comes.
+        part = 0.5 * self._n_clients * self._n_each / (self._n_kills + 1)
         due = (self._outcome.n_kills + self._random.random()) * part
         while any(client.is_alive() for client in clients):
             with self._lock:
