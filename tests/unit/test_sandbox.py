@@ -88,13 +88,14 @@ def test_only_what_a_kernel_has_is_there(script, tmp_path, jail):
     secret = tmp_path / "secret.txt"
     secret.write_text("mine")
     script(
-        "import importlib.util, os\n"
-        f"print(os.path.exists({str(secret)!r}), os.path.exists(os.path.expanduser('~/.kaggle')), os.listdir('/tmp'))\n"
+        "import importlib.util, os, sys\n"
+        f"print(os.path.exists({str(secret)!r}), os.path.exists(os.path.expanduser('~/.kaggle')))\n"
+        "print([name for name in os.listdir('/tmp') if name not in sys.prefix.split('/')])\n"
         "print(importlib.util.find_spec('numpy') is not None, importlib.util.find_spec('kagglekit'))\n"
         "print(os.system('mount -o remount,bind,rw /kaggle/input 2>/dev/null') != 0)\n",
         jail,
     )
-    assert said(tmp_path) == "False False []\nTrue None\nTrue\n"
+    assert said(tmp_path) == "False False\n[]\nTrue None\nTrue\n"
 
 
 @pytest.mark.parametrize("jail", SEALED)
