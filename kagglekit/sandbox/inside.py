@@ -133,21 +133,17 @@ def _environment(mounts: _Mounts, environment: dict[str, Any]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in ("upper", "work"):
         (layer / name).mkdir(parents=True, exist_ok=True)
-    try:
-        mounts.mount(
-            "overlay", target, "overlay", 0, f"userxattr,lowerdir={prefix},upperdir={layer}/upper,workdir={layer}/work"
-        )
-        for name in environment["hidden"]:
-            path = mounts.place(name)
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    except OSError:  # an older system, or one whose disk is such a layer itself: nothing can be installed there
-        mounts.bind(prefix, prefix)
-        for name in environment["hidden"]:
-            if Path(name).is_dir():
-                mounts.mount("tmpfs", mounts.place(name), "tmpfs", _RDONLY)
+    # Where this cannot be mounted (an older system, or a disk that is such a layer itself) the jail does not work, as
+    # the trial of `find_jail` finds out: a notebook must be able to install what it brings.
+    mounts.mount(
+        "overlay", target, "overlay", 0, f"userxattr,lowerdir={prefix},upperdir={layer}/upper,workdir={layer}/work"
+    )
+    for name in environment["hidden"]:
+        path = mounts.place(name)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _devices(mounts: _Mounts) -> None:
