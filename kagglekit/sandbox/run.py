@@ -136,7 +136,8 @@ def run(
 
 
 def _clear(machine: Path) -> None:
-    for closed in machine.glob("jail/layer/work/work"):  # overlayfs makes it with no rights at all
+    closed = machine.joinpath("jail", "layer", "work", "work")
+    if closed.is_dir():  # overlayfs makes it with no rights at all
         closed.chmod(0o700)
     shutil.rmtree(machine, ignore_errors=True)
 
