@@ -58,9 +58,10 @@ def _head(a: Assignment) -> str:
     facts, folds = a.pipeline.competition, a.pipeline.folds
     repeats = f", {folds.repeats} times" if folds.repeats > 1 else ""
     does = "writes a submission with" if a.submit else "trains"
+    what = "one experiment" if len(a.experiments) == 1 else f"{len(a.experiments)} experiments"
     intro = (
         f"# {a.comp}: {', '.join(e.name for e in a.experiments)}\n\n"
-        f"This notebook {does} {len(a.experiments)} experiment(s) for [{facts.slug}]"
+        f"This notebook {does} {what} for [{facts.slug}]"
         f"(https://www.kaggle.com/competitions/{facts.slug}) on {folds.n} {folds.scheme} folds{repeats} (seed "
         f"{folds.seed}), and scores them by {facts.metric}. No training row is predicted by a model that saw it. "
         "The runs stay in `/kaggle/working/runs/`, with the ids that the same experiments have on any other "
