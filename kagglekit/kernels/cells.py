@@ -105,7 +105,7 @@ def _roots(a: Assignment) -> str:
         comp=a.comp,
         slug=a.pipeline.competition.slug,
         names=[e.name for e in a.experiments],
-        fits=a.plan.fits,
+        fits=_dict(a.plan.fits),
         expected=a.plan.expected,
         seconds=round(a.plan.budget),
     )
@@ -133,8 +133,8 @@ def _submission(a: Assignment) -> list[Cell]:
     return [Cell("about-submission", "markdown", _ABOUT_SUBMISSION), Cell("submission", "code", _SUBMISSION)]
 
 
-def _dict(files: Mapping[str, str]) -> str:
-    lines = "".join(f"    {name!r}: {digest!r},\n" for name, digest in sorted(files.items()))
+def _dict(values: Mapping[str, Any]) -> str:
+    lines = "".join(f"    {name!r}: {value!r},\n" for name, value in sorted(values.items()))
     return f"{{\n{lines}}}"
 
 
@@ -160,7 +160,8 @@ KERNEL = {kernel!r}
 COMP = {comp!r}
 SLUG = {slug!r}
 EXPERIMENTS = {names!r}
-FITS = {fits!r}  # the folds that this session is for
+# The folds that this session is for.
+FITS = {fits}
 EXPECTED = {expected!r}  # seconds of one fit, where that was measured
 SECONDS = {seconds!r}  # in which the last fit must be done
 """
