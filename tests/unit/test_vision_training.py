@@ -98,7 +98,13 @@ def test_learning_rates_rise_from_the_first_layers_to_the_head(tmp_path: Path) -
         steps: list[int] = []
         recipe = Recipe(epochs=1, freeze_epochs=0, lr=1e-2, body_lr=1e-4, wd=0.0)
         fine_tune(
-            model, model.get_classifier(), batches, recipe, on_batch=lambda: steps.append(1), on_epoch=lambda: False
+            model,
+            model.get_classifier(),
+            batches,
+            recipe,
+            loss=torch.nn.functional.cross_entropy,
+            on_batch=lambda: steps.append(1),
+            on_epoch=lambda: False,
         )
     after = _groups(model, model.get_classifier())
     moved = [
@@ -135,6 +141,6 @@ def test_the_precision_is_what_the_gpu_computes_in(wanted, capability, precision
 def test_mixed_precision_is_fastais_own(tmp_path: Path, precision, expected) -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
     recipe = Recipe(1, 0, 0.1, 0.1, precision=precision)
-    learner = _learner(model, model[1], batches_of(tmp_path, 6, 3), recipe)
+    learner = _learner(model, model[1], batches_of(tmp_path, 6, 3), recipe, torch.nn.functional.cross_entropy)
     found = [c for c in learner.cbs if type(c).__name__ == "MixedPrecision"]
     assert [str(c.amp_mode.value) for c in found] == ([expected] if expected else [])
