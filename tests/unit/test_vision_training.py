@@ -86,7 +86,14 @@ def test_learning_rates_rise_from_the_first_layers_to_the_head(tmp_path: Path) -
         before = [[p.detach().clone() for p in group] for group in _groups(model)]
         steps: list[int] = []
         recipe = Recipe(epochs=1, freeze_epochs=0, lr=1e-2, body_lr=1e-4, wd=0.0)
-        fine_tune(model, batches, recipe, on_batch=lambda: steps.append(1), on_epoch=lambda: False)
+        fine_tune(
+            model,
+            batches,
+            recipe,
+            loss=torch.nn.functional.cross_entropy,
+            on_batch=lambda: steps.append(1),
+            on_epoch=lambda: False,
+        )
     after = _groups(model)
     moved = [
         np.mean([(p - q).abs().max().item() for p, q in zip(a, b, strict=True)])
@@ -123,6 +130,6 @@ def test_mixed_precision_is_fastais_own(tmp_path: Path, precision, expected) -> 
     with quiet(), repeatable(0):
         model = create_backbone("test_resnet", weights="random", num_classes=3, size=32).model
     recipe = Recipe(1, 0, 0.1, 0.1, precision=precision)
-    learner = _learner(model, batches_of(tmp_path, 6, 3), recipe)
+    learner = _learner(model, model[1], batches_of(tmp_path, 6, 3), recipe, torch.nn.functional.cross_entropy)
     found = [c for c in learner.cbs if type(c).__name__ == "MixedPrecision"]
     assert [str(c.amp_mode.value) for c in found] == ([expected] if expected else [])

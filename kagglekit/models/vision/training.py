@@ -35,7 +35,6 @@ class Recipe:
         Highest learning rate of the last layers below the head; the first layers get `body_lr * first_lr`.
     wd : float
         Decoupled weight decay, on neither biases nor normalisation.
-    label_smoothing : float
     train_bn : bool
         Whether batch normalisation uses and updates batch statistics. In a short training the running statistics lag
         behind the weights, and the model that predicts is not the one that was trained.
@@ -49,19 +48,19 @@ class Recipe:
     body_lr: float
     first_lr: float = 0.3
     wd: float = 0.01
-    label_smoothing: float = 0.1
     train_bn: bool = False
     precision: str = "fp32"
 
 
 class Batches:
-    """Shuffled, augmented batches of (images, class numbers); a new order at every pass.
+    """Shuffled, augmented batches of (images, encoded labels); a new order at every pass.
 
     Parameters
     ----------
     images : DecodedImages
     paths : sequence of str
-    targets : ndarray of int, shape (n_images,)
+    targets : ndarray of shape (n_images,) or (n_images, n_targets)
+        As `Objective.encode` gives them.
     batch_size : int
     normalize : Normalizer
     augment : Augmentation, optional
@@ -126,6 +125,7 @@ def fine_tune(
     batches: Batches,
     recipe: Recipe,
     *,
+    loss: Callable[..., Any],
     on_batch: Callable[[], None],
     on_epoch: Callable[[], bool],
 ) -> None:
@@ -137,6 +137,8 @@ def fine_tune(
         timm's.
     batches : Batches
     recipe : Recipe
+    loss : callable of (logits, labels)
+        See `Objective.loss`.
     on_batch : callable
         Called after each batch.
     on_epoch : callable
@@ -146,7 +148,7 @@ def fine_tune(
     ------
     MissingExtra
     """
-    learner = _learner(model, batches, recipe)
+    learner = _learner(model, batches, recipe, loss)
     watch = _watch(model, recipe, on_batch, on_epoch)
     learner.add_cb(watch)
     if recipe.freeze_epochs:
@@ -160,9 +162,8 @@ def fine_tune(
         learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
 
 
-def _learner(model: Any, batches: Batches, recipe: Recipe) -> Any:
+def _learner(model: Any, batches: Batches, recipe: Recipe, loss: Callable[..., Any]) -> Any:
     """fastai's Learner without its global default callbacks, which print."""
-    torch = import_torch()
     with contained_import("Fine-tuning"):
         from fastai.callback.fp16 import MixedPrecision
         from fastai.callback.schedule import Learner
@@ -176,7 +177,7 @@ def _learner(model: Any, batches: Batches, recipe: Recipe) -> Any:
     return Learner(
         _Loaders(batches, batches.device),
         model,
-        loss_func=torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        loss_func=loss,
         splitter=lambda _: groups,
         cbs=callbacks,
         wd=recipe.wd,
