@@ -11,7 +11,7 @@ import numpy as np
 
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.heads import head_of
-from kagglekit.models.vision.runtime import contained_import, import_torch
+from kagglekit.models.vision.runtime import contained_import
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
 __all__ = ["Batches", "Recipe", "fine_tune"]
