@@ -66,7 +66,7 @@ def passes(estimator: Any) -> float:
     return float(settings["epochs"]) + _FROZEN * float(settings.get("freeze_epochs", 0))
 
 
-def probe(estimator: Any, X: pd.DataFrame, y: pd.Series) -> Speed:
+def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed:
     """Fit a copy of a model on a few batches, twice, and tell from the difference what a row costs.
 
     Parameters
@@ -75,7 +75,7 @@ def probe(estimator: Any, X: pd.DataFrame, y: pd.Series) -> Speed:
         One that `can_probe`; it is not changed.
     X : DataFrame of shape (n_samples, n_columns)
         Rows to take some from.
-    y : Series of shape (n_samples,)
+    y : Series of shape (n_samples,), or DataFrame of shape (n_samples, n_targets)
 
     Returns
     -------
@@ -141,11 +141,11 @@ def _quick(estimator: Any, cache: str) -> Any:
     return model.set_params(**{k: v for k, v in (_QUICK | {"cache_dir": cache}).items() if k in known})
 
 
-def _rows(y: pd.Series) -> np.ndarray:
+def _rows(y: pd.Series | pd.DataFrame) -> np.ndarray:
     """Positions in an order by chance whose first two have different labels, as a model needs two classes."""
     order = np.random.default_rng(0).permutation(len(y))
-    labels = y.to_numpy()
-    others = np.flatnonzero(labels[order] != labels[order[0]])
+    labels = y.to_numpy().reshape(len(y), -1)
+    others = np.flatnonzero((labels[order] != labels[order[0]]).any(axis=1))
     if len(others):
         order[[1, others[0]]] = order[[others[0], 1]]
     return order

@@ -1,21 +1,32 @@
-"""A timm model, fine-tuned through fastai, as a scikit-learn classifier over a column of image paths."""
+"""A timm model, fine-tuned through fastai, as a scikit-learn estimator over a column of image paths."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
-from kagglekit.models.rows import target_values
+from kagglekit.models.rows import has_several, target_table, target_values
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
+from kagglekit.models.vision.objective import (
+    MultiHead,
+    MultiLabel,
+    Objective,
+    Ordinal,
+    Regression,
+    SingleLabel,
+    extra_heads,
+)
 from kagglekit.models.vision.runtime import (
     PRECISIONS,
     import_torch,
@@ -25,19 +36,19 @@ from kagglekit.models.vision.runtime import (
     repeatable,
 )
 from kagglekit.models.vision.seen import Seen
-from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
+from kagglekit.models.vision.training import Batches, Recipe, fine_tune
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 from kagglekit.progress import Silent, Task
 
-__all__ = ["TimmClassifier"]
+__all__ = ["TimmClassifier", "TimmEstimator", "TimmRegressor"]
 
 
 _LR = 5e-4
 
 
-class TimmClassifier(ClassifierMixin, BaseEstimator):
-    """An ImageNet-pretrained model of timm, fine-tuned on image files.
+class TimmEstimator(BaseEstimator, ABC):
+    """An ImageNet-pretrained model of timm, fine-tuned on image files; `TimmClassifier` and `TimmRegressor` are of it.
 
     When not to use it: for a first look, or where seconds count, `FrozenFeatures` is nearly as good on photographs
     that resemble ImageNet and takes a tenth of the time.
@@ -62,6 +73,12 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         What the new head starts from. With "zero" give it an epoch of its own (`freeze_epochs=1`); "logistic" is the
         solution of logistic regression on the pretrained features and needs none, so it suits very few images.
     label_smoothing : float
+        Share of the belief that is spread over all labels; not for numbers and ordered classes.
+    loss : {"auto", "ordinal", "huber"}
+        "auto" is cross entropy for labels, binary cross entropy for several yes-or-no labels, and squared errors for
+        numbers. "ordinal" takes whole-number classes for ordered; "huber" lets wild numbers count less.
+    class_weight : {"none", "balanced"}
+        "balanced" weighs a row by one over the frequency of its label.
     weight_decay : float
     augment : bool
         Flip, rotate, zoom and relight the training images.
@@ -89,7 +106,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
+    objective_ : Objective
+        Encoding, loss and activation of the target.
     model_ : torch.nn.Module
     weights_ : str
         Where the pretrained weights came from.
@@ -115,6 +133,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         lr: float | None = None,
         head_init: Literal["logistic", "zero"] = "zero",
         label_smoothing: float = 0.1,
+        loss: Literal["auto", "ordinal", "huber"] = "auto",
+        class_weight: Literal["none", "balanced"] = "none",
         weight_decay: float = 0.01,
         augment: bool = True,
         tta: bool = False,
@@ -137,6 +157,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.lr = lr
         self.head_init = head_init
         self.label_smoothing = label_smoothing
+        self.loss = loss
+        self.class_weight = class_weight
         self.weight_decay = weight_decay
         self.augment = augment
         self.tta = tta
@@ -155,16 +177,34 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         """Whether `fit` wants rows to stop early by; cut them from the fit rows, never from those to be scored."""
         return self.early_stopping
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: tuple[pd.DataFrame, pd.Series] | None = None) -> Self:
+    @abstractmethod
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        """The target of these rows, as `fit` will learn it."""
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: pd.Series | pd.DataFrame,
+        eval_set: tuple[pd.DataFrame, Any] | None = None,
+        extra: pd.DataFrame | None = None,
+        extra_weights: Mapping[str, float] | None = None,
+    ) -> Self:
         """Fine-tune on labelled images.
 
         Parameters
         ----------
         X : DataFrame of shape (n_samples, n_columns)
             With a column `path_col` of image files.
-        y : Series of shape (n_samples,), indexed like X
+        y : Series of shape (n_samples,), or DataFrame of shape (n_samples, n_targets), indexed like X
+            A frame of several columns holds several targets, learnt at once: yes-or-no labels as 0 and 1 for a
+            classifier, numbers for a regressor.
         eval_set : (X, y), optional
             Rows for early stopping.
+        extra : DataFrame of shape (n_samples, n_extras), indexed like X, optional
+            What else the body must learn, with a head for each column; gaps are allowed. Nothing of it is predicted,
+            and it is no input: a row to be predicted needs none of it.
+        extra_weights : mapping of str to float, optional
+            Of each extra's loss, beside 1 for the main target; 1 for those without.
 
         Raises
         ------
@@ -179,39 +219,34 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_settings(eval_set)
         paths = image_paths(X, self.path_col)
-        self.classes_, numbers = np.unique(target_values(X, y), return_inverse=True)
+        main = self._main(X, y)
+        self._remember(main)
+        self.objective_, encoded = _with_extras(main, y, X, extra, extra_weights or {})
+        if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
+            raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         self.best_epoch_, self.n_steps_ = 0, 0
-        if len(self.classes_) > 1:
+        if not main.is_constant:
             with quiet(), repeatable(self.random_state):
-                self._fit_model(paths, numbers.astype(np.int64), eval_set)
+                self._fit_model(paths, encoded, eval_set)
         return self
 
-    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        """Probabilities of shape (n_samples, n_classes); columns in the order of `classes_`."""
-        check_is_fitted(self, "classes_")
-        paths = image_paths(X, self.path_col)
-        if len(self.classes_) == 1 or not paths:
-            return np.ones((len(paths), len(self.classes_)))
-        return self._probabilities(self._decoded(paths), paths)
+    @abstractmethod
+    def _remember(self, main: Objective) -> None:
+        """Keep what scikit-learn asks an estimator of this kind for."""
 
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The most probable label of each image; ties go to the first class."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    def seen(self, X: pd.DataFrame, y: pd.Series) -> Seen:
+    def seen(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Seen:
         """The first batch that `fit(X, y)` trains on, to be looked at; nothing is fitted.
 
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
         """
         self._check_settings(eval_set=())
         paths = image_paths(X, self.path_col)
-        classes, numbers = np.unique(target_values(X, y), return_inverse=True)
+        main = self._main(X, y)
         with quiet(), repeatable(self.random_state):
-            backbone = create_backbone(self.arch, weights=self.weights, num_classes=len(classes), size=self.size)
+            backbone = create_backbone(self.arch, weights=self.weights, num_classes=main.n_outputs, size=self.size)
         normalize = Normalizer(backbone.mean, backbone.std)
-        batches = self._batches(paths, numbers.astype(np.int64), normalize, pick_device(self.device))
+        batches = self._batches(paths, main.encode(y), normalize, pick_device(self.device))
         rows, x = next(batches.by_rows())
         done = "augmented anew at every pass" if self.augment else "not augmented"
         return Seen(
@@ -236,22 +271,22 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         if self.early_stopping and eval_set is None:
             raise ConfigError("early_stopping needs eval_set, rows that are neither fitted on nor scored.")
 
-    def _fit_model(self, paths: list[str], numbers: np.ndarray, eval_set: Any) -> None:
+    def _fit_model(self, paths: list[str], encoded: np.ndarray, eval_set: Any) -> None:
         torch = import_torch()
-        device = pick_device(self.device)
-        backbone = create_backbone(self.arch, weights=self.weights, num_classes=len(self.classes_), size=self.size)
+        device, n_outputs = pick_device(self.device), self.objective_.n_outputs
+        backbone = create_backbone(self.arch, weights=self.weights, num_classes=n_outputs, size=self.size)
         self.weights_ = backbone.weights.origin
         self._normalize = Normalizer(backbone.mean, backbone.std)
         self.model_ = backbone.model.to(device, memory_format=torch.channels_last)
-        batches = self._batches(paths, numbers, self._normalize, device)
-        start_head(self.model_, self.model_.get_classifier(), batches, logistic=self.head_init == "logistic")
+        batches = self._batches(paths, encoded, self._normalize, device)
+        start_head(self.model_, batches, logistic=self.head_init == "logistic")
         best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
         with self._reporting(len(batches)) as task:
             fine_tune(
                 self.model_,
-                self.model_.get_classifier(),
                 batches,
                 self._recipe(device),
+                loss=self.objective_.loss,
                 on_batch=lambda: self._count(task),
                 on_epoch=best or _never,
             )
@@ -259,11 +294,11 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             self.best_epoch_ = best.restore()
         self.model_.eval()
 
-    def _batches(self, paths: list[str], numbers: np.ndarray, normalize: Normalizer, device: Any) -> Batches:
+    def _batches(self, paths: list[str], encoded: np.ndarray, normalize: Normalizer, device: Any) -> Batches:
         return Batches(
             self._decoded(paths),
             paths,
-            numbers,
+            encoded,
             batch_size=self.batch_size,
             normalize=normalize,
             augment=Augmentation() if self.augment else None,
@@ -280,7 +315,6 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
             lr=3 * lr,
             body_lr=lr,
             wd=self.weight_decay,
-            label_smoothing=self.label_smoothing,
             precision=pick_precision(self.precision, capability),
         )
 
@@ -299,35 +333,129 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     def _decoded(self, paths: list[str]) -> DecodedImages:
         return DecodedImages.open(paths, self.size, self.resize, self.cache_dir, self.progress)
 
-    def _eval_loss(self, eval_set: tuple[pd.DataFrame, pd.Series]) -> Any:
-        """A function that gives the log loss on `eval_set`, as the model stands when it is called."""
+    def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
+        """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
         X, labels = eval_set
-        values = target_values(X, labels)
+        if not has_several(labels):
+            target_values(X, labels)
+        judged, encoded = self.objective_.plain(), self.objective_.encode(labels)
         # A label that no fit row has cannot be predicted, so it says nothing about when to stop.
-        known = np.isin(values, self.classes_)
+        known = np.asarray(encoded >= 0) if encoded.ndim == 1 else ~np.isnan(encoded).all(axis=1)
         if not known.any():
             raise DataError("No row of eval_set has a label of the fit rows.")
         paths = np.asarray(image_paths(X, self.path_col), dtype=object)[known].tolist()
-        numbers, images = np.searchsorted(self.classes_, values[known]), self._decoded(paths)
+        y, images = import_torch().from_numpy(encoded[known]), self._decoded(paths)
 
         def loss() -> float:
-            chosen = self._probabilities(images, paths)[np.arange(len(numbers)), numbers]
-            return float(-np.log(np.maximum(chosen, 1e-7)).mean())
+            logits = [views[0].cpu() for views in self._logits(images, paths)]
+            return float(judged.loss(import_torch().cat(logits), y))
 
         return loss
 
-    def _probabilities(self, images: DecodedImages, paths: list[str]) -> np.ndarray:
+    def _logits(self, images: DecodedImages, paths: list[str]) -> Iterator[list[Any]]:
+        """Of every view of the images, some at a time: the image itself, and what `tta` adds to it."""
         torch = import_torch()
         self.model_.eval()
         device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
-        out = np.empty((len(paths), len(self.classes_)))
-        with torch.inference_mode():
-            for start in range(0, len(paths), step):
-                x = self._normalize(images.take(paths[start : start + step]), device)
-                views = [x, x.flip(-1)] if self.tta else [x]
-                mean = sum(self.model_(view).double().softmax(1) for view in views) / len(views)
-                out[start : start + step] = mean.cpu().numpy()
-        return out
+        for start in range(0, len(paths), step):
+            x = self._normalize(images.take(paths[start : start + step]), device)
+            with torch.inference_mode():
+                yield [self.model_(view) for view in ([x, x.flip(-1)] if self.tta else [x])]
+
+    def _outputs(self, X: pd.DataFrame) -> np.ndarray:
+        """Predictions of the main target, the mean over all views."""
+        paths = image_paths(X, self.path_col)
+        activate = self.objective_.activation
+        views = self._logits(self._decoded(paths), paths)
+        return np.concatenate([np.mean([activate(view) for view in chunk], axis=0) for chunk in views])
+
+
+class TimmClassifier(ClassifierMixin, TimmEstimator):
+    """A fine-tuned model for one label of several, for ordered classes, or for several yes-or-no labels.
+
+    Parameters are those of `TimmEstimator`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels; of several yes-or-no labels, their names.
+    """
+
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        if self.loss not in ("auto", "ordinal"):
+            raise ConfigError(f"loss of labels must be 'auto' or 'ordinal', got '{self.loss}'.")
+        if has_several(y):
+            if (self.loss, self.class_weight) != ("auto", "none"):
+                raise ConfigError("Several yes-or-no labels are learnt without loss and class_weight; leave them out.")
+            return MultiLabel.fit(target_table(X, y), tuple(map(str, y.columns)), label_smoothing=self.label_smoothing)
+        labels = target_values(X, y)
+        if self.loss == "ordinal":
+            return Ordinal.fit(labels, class_weight=self.class_weight)
+        return SingleLabel.fit(labels, label_smoothing=self.label_smoothing, class_weight=self.class_weight)
+
+    def _remember(self, main: Objective) -> None:
+        if isinstance(main, SingleLabel):
+            self.classes_ = main.classes
+        elif isinstance(main, MultiLabel):
+            self.classes_ = np.array(main.names, dtype=object)
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Probabilities of shape (n_samples, n_classes); columns in the order of `classes_`.
+
+        Those of several yes-or-no labels are of "yes", and sum to anything.
+        """
+        check_is_fitted(self, "classes_")
+        if self.objective_.is_constant or not len(X):
+            return np.ones((len(image_paths(X, self.path_col)), len(self.classes_)))
+        return self._outputs(X)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """The most probable label of each image, ties going to the first class; or 0 and 1 for each of several."""
+        probabilities = self.predict_proba(X)
+        if isinstance(self.objective_, MultiLabel):
+            return (probabilities > 0.5).astype(np.int64)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+
+
+class TimmRegressor(RegressorMixin, TimmEstimator):
+    """A fine-tuned model for a number, or several at once.
+
+    Parameters are those of `TimmEstimator`; those of labels say nothing here.
+    """
+
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        if self.loss not in ("auto", "huber"):
+            raise ConfigError(f"loss of numbers must be 'auto' or 'huber', got '{self.loss}'.")
+        if self.class_weight != "none":
+            raise ConfigError("class_weight is for labels; leave it out for a regression.")
+        return Regression.fit(self._numbers(X, y), kind="huber" if self.loss == "huber" else "mse")
+
+    def _numbers(self, X: pd.DataFrame, y: Any) -> np.ndarray:
+        if has_several(y):
+            return target_table(X, y)
+        return target_table(X, pd.DataFrame({"y": target_values(X, y)}, index=X.index))
+
+    def _remember(self, main: Objective) -> None:
+        self.n_outputs_ = main.n_outputs
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Values of shape (n_samples,), or (n_samples, n_targets) for several."""
+        check_is_fitted(self, "objective_")
+        if not len(X):
+            return np.empty((0, self.n_outputs_) if self.n_outputs_ > 1 else 0)
+        return self._outputs(X)
+
+
+def _with_extras(
+    main: Objective, y: Any, X: pd.DataFrame, extra: pd.DataFrame | None, weights: Mapping[str, float]
+) -> tuple[Objective, np.ndarray]:
+    """The objective with its other heads, and all labels encoded."""
+    if extra is None or extra.shape[1] == 0:
+        return main, main.encode(y)
+    if not extra.index.equals(X.index):
+        raise DataError("The rows of extra are not those of X, or in another order.", hint="Use extra.loc[X.index].")
+    several = MultiHead(main, extra_heads(extra, weights))
+    return several, several.encode(y, extra)
 
 
 class _Best:
