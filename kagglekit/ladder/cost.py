@@ -25,8 +25,8 @@ from kagglekit.train import first_fit
 __all__ = ["Costs"]
 
 # What changes how long a training is, or what it ends in, and not what a step costs; sizes of heads hardly do.
-_FREE = ("epochs", "freeze_epochs", "lr", "label_smoothing", "weight_decay", "head_init", "resize", "tta")
-_FREE_TOO = ("cache_dir", "progress", "random_state", "patience", "n_jobs")
+_FREE = ("epochs", "freeze_epochs", "sizes", "lr", "head_mult", "first_mult", "label_smoothing", "weight_decay")
+_FREE_TOO = ("head_init", "resize", "cache_dir", "checkpoint_dir", "progress", "random_state", "patience", "n_jobs")
 ROUGH, EARLIER = "a rough guess", "an earlier candidate"
 
 
@@ -135,7 +135,10 @@ def _cost_settings(estimator: Any) -> str:
 
 
 def _images(estimator: Any) -> str:
+    """What decides whether images were decoded before: one presized copy serves every way to resize."""
     settings = estimator.get_params(deep=False)
+    if "presize" in settings:
+        return f"{settings['presize'] or settings['size']}"
     return f"{settings.get('size')} {settings.get('resize')}"
 
 

@@ -20,7 +20,14 @@ _BATCHES = 4  # of the longer of two fits, whose difference is the time of three
 _ENOUGH = 0.5  # seconds that the two fits must differ by, or the difference is noise
 _TOO_LONG = 60.0  # seconds after which a single slow fit has to do
 _FROZEN = 0.4  # what a pass with a frozen body takes of one with all layers free
-_QUICK = {"epochs": 1, "freeze_epochs": 0, "early_stopping": False, "progress": None}
+_QUICK: dict[str, Any] = {
+    "epochs": 1,
+    "freeze_epochs": 0,
+    "sizes": (),
+    "early_stopping": False,
+    "checkpoint_dir": None,
+    "progress": None,
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,11 @@ def can_probe(estimator: Any) -> bool:
 
 
 def passes(estimator: Any) -> float:
-    """Passes over the rows, those with a frozen body counted for what they take."""
+    """Passes over the rows, those with a frozen body or at a smaller size counted for what they take."""
     settings = estimator.get_params(deep=False)
-    return float(settings["epochs"]) + _FROZEN * float(settings.get("freeze_epochs", 0))
+    side = np.max(settings.get("size", 1))
+    areas = sum((smaller / side) ** 2 for smaller in settings.get("sizes") or (side,))
+    return float(settings["epochs"] * areas + _FROZEN * settings.get("freeze_epochs", 0))
 
 
 def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed:

@@ -99,6 +99,7 @@ def test_only_what_trains_in_epochs_is_probed():
     assert can_probe(TimmClassifier())
     assert not can_probe(registry.build("forest", {}, task="classification", seed=0))
     assert passes(TimmClassifier(epochs=5, freeze_epochs=1)) == pytest.approx(5.4)
+    assert passes(Sleeper(epochs=2)) == pytest.approx(2.0)
 
 
 @pytest.fixture(scope="module")
