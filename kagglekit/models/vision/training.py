@@ -15,7 +15,7 @@ from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.callbacks import Accumulate, Hook, Mix, Still, Watch
 from kagglekit.models.vision.checkpoint import Checkpoint, Saved, load_optimizer, optimizer_state
 from kagglekit.models.vision.heads import head_of
-from kagglekit.models.vision.runtime import contained_import, import_torch
+from kagglekit.models.vision.runtime import contained_import
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
 __all__ = ["Batches", "Recipe", "Stage", "Trainer", "largest_batch", "learner_of", "rates"]
