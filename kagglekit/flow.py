@@ -248,6 +248,7 @@ class Flow:
         UsageError
             There is no such portfolio, or it has no model for this task.
         """
+        self.prepared.competition.refuse_several("A portfolio")
         budget = Budget(minutes)
         chosen = members(portfolio, self._everything.experiments)
         return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress, n_jobs=n_jobs)
@@ -262,6 +263,7 @@ class Flow:
         ConfigError
             There is no space for it: neither `[search.NAME]` nor a built-in one.
         """
+        self.prepared.competition.refuse_several("A search")
         budget = Budget(minutes)
         experiment = self._experiment(name)
         if (taken := trials_name(name)) in {*self.pipeline.experiments, *self.pipeline.ensembles}:
