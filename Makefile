@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMP ?= paddy
 READY := $(VENV)/.ready
+# Kaggle's image has Python 3.12.
+KAGGLE_PYTHON ?= $(shell python3.12 --version >/dev/null 2>&1 && echo python3.12 || echo $(PYTHON))
 KAGGLE_VENV := .venv-kaggle
 KAGGLE_READY := $(KAGGLE_VENV)/.ready
 
@@ -24,6 +26,7 @@ setup: $(READY)
 
 $(READY): constraints.txt
 $(KAGGLE_READY): constraints-kaggle.txt
+$(KAGGLE_READY): PYTHON := $(KAGGLE_PYTHON)
 
 # pip installs only uv; uv then installs everything, pinned, in about half a minute. Then numba compiles the loops of
 # ensembling and resampling into its cache, so that the first blend does not wait for it.
@@ -45,7 +48,8 @@ test: $(READY)
 test-browser: $(READY)
 	$(BIN)/python -m pytest tests/browser
 
-# The same tests on the versions of Kaggle's notebook image, in an environment of their own.
+# The same tests on the versions of Kaggle's notebook image, in an environment of their own; with Python 3.12 where there
+# is one, else with the same Python.
 test-kaggle-image: $(KAGGLE_READY)
 	$(KAGGLE_VENV)/bin/python -m pytest
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.rows import has_several, target_table, target_values
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.objective import (
     MultiHead,
@@ -35,7 +36,7 @@ from kagglekit.models.vision.runtime import (
     repeatable,
 )
 from kagglekit.models.vision.seen import Seen
-from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
+from kagglekit.models.vision.training import Batches, Recipe, fine_tune
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 from kagglekit.progress import Silent, Task
@@ -281,12 +282,11 @@ class TimmEstimator(BaseEstimator, ABC):
         self._normalize = Normalizer(backbone.mean, backbone.std)
         self.model_ = backbone.model.to(device, memory_format=torch.channels_last)
         batches = self._batches(paths, encoded, self._normalize, device)
-        start_head(self.model_, self.model_.get_classifier(), batches, logistic=self.head_init == "logistic")
+        start_head(self.model_, batches, logistic=self.head_init == "logistic")
         best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
         with self._reporting(len(batches)) as task:
             fine_tune(
                 self.model_,
-                self.model_.get_classifier(),
                 batches,
                 self._recipe(device),
                 loss=self.objective_.loss,

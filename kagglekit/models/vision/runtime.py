@@ -38,6 +38,7 @@ _COMPLAINTS = (
     ".*nonzero.*",
     ".*default grid_sample.*",
     ".*mode.chained_assignment",
+    "IProgress not found",
 )
 
 

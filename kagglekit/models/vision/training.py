@@ -8,20 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from kagglekit.models.vision.cache import DecodedImages
-from kagglekit.models.vision.runtime import contained_import, import_torch
+from kagglekit.models.vision.heads import head_of
+from kagglekit.models.vision.runtime import contained_import
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
-__all__ = ["Batches", "Recipe", "fine_tune", "start_head"]
+__all__ = ["Batches", "Recipe", "fine_tune"]
 
 _BODY_GROUPS = 2
-_FEATURE_CHUNK = 64
-_HEAD_C = 0.01
-"""Lowest log loss by cross-validation on standardised features at 128 and 224 px."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,6 @@ class _Loaders:
 
 def fine_tune(
     model: Any,
-    head: Any,
     batches: Batches,
     recipe: Recipe,
     *,
@@ -140,8 +134,7 @@ def fine_tune(
     Parameters
     ----------
     model : torch.nn.Module
-    head : torch.nn.Module
-        The part of it that is new.
+        timm's.
     batches : Batches
     recipe : Recipe
     loss : callable of (logits, labels)
@@ -155,7 +148,7 @@ def fine_tune(
     ------
     MissingExtra
     """
-    learner = _learner(model, head, batches, recipe, loss)
+    learner = _learner(model, batches, recipe, loss)
     watch = _watch(model, recipe, on_batch, on_epoch)
     learner.add_cb(watch)
     if recipe.freeze_epochs:
@@ -169,50 +162,7 @@ def fine_tune(
         learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
 
 
-def start_head(model: Any, head: Any, batches: Batches, *, logistic: bool) -> None:
-    """Set a new linear head to zero, or to the logistic regression on the features as they are.
-
-    A random head sends noise into the body and spoils it before it has learnt anything (Kumar et al., "Fine-Tuning can
-    Distort Pretrained Features and Underperform Out-of-Distribution", 2022); timm's is large for few classes.
-    A head of another kind is left alone.
-    """
-    torch = import_torch()
-    if not isinstance(head, torch.nn.Linear):
-        return
-    torch.nn.init.zeros_(head.weight)
-    if head.bias is not None:
-        torch.nn.init.zeros_(head.bias)
-    if logistic and head.bias is not None:
-        _solve_head(model, head, batches)
-
-
-def _solve_head(model: Any, head: Any, batches: Batches) -> None:
-    torch = import_torch()
-    features = np.concatenate(list(_features(model, batches)))
-    if features.shape[1] != head.in_features:
-        return
-    with threadpool_limits(1):
-        scaler = StandardScaler().fit(features)
-        fitted = LogisticRegression(C=_HEAD_C, max_iter=500).fit(scaler.transform(features), batches.targets)
-    weight, bias = fitted.coef_, fitted.intercept_
-    if len(weight) == 1:  # two classes: one logit that tells them apart, halved between them
-        weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
-    weight = weight / scaler.scale_
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight))
-        head.bias.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
-
-
-def _features(model: Any, batches: Batches) -> Iterator[np.ndarray]:
-    model.eval()
-    with import_torch().no_grad():
-        for start in range(0, len(batches.paths), _FEATURE_CHUNK):
-            images = batches.images.take(batches.paths[start : start + _FEATURE_CHUNK])
-            x = batches.normalize(images, batches.device)
-            yield model.forward_head(model.forward_features(x), pre_logits=True).float().cpu().numpy()
-
-
-def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe, loss: Callable[..., Any]) -> Any:
+def _learner(model: Any, batches: Batches, recipe: Recipe, loss: Callable[..., Any]) -> Any:
     """fastai's Learner without its global default callbacks, which print."""
     with contained_import("Fine-tuning"):
         from fastai.callback.fp16 import MixedPrecision
@@ -223,7 +173,7 @@ def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe, loss: Call
     callbacks = [TrainEvalCallback(), GradientClip(1.0)]
     if recipe.precision != "fp32":
         callbacks.append(MixedPrecision(recipe.precision))
-    groups = _groups(model, head)
+    groups = _groups(model)
     return Learner(
         _Loaders(batches, batches.device),
         model,
@@ -257,8 +207,9 @@ def _watch(model: Any, recipe: Recipe, on_batch: Callable[[], None], on_epoch: C
     return Watch()
 
 
-def _groups(model: Any, head: Any) -> list[list[Any]]:
+def _groups(model: Any) -> list[list[Any]]:
     """Parameters in the order of depth: two groups of the body, then the head."""
+    head = head_of(model)
     own = {id(p) for p in head.parameters()}
     body = [p for p in model.parameters() if id(p) not in own]
     cuts = np.linspace(0, len(body), _BODY_GROUPS + 1).astype(int)

@@ -106,6 +106,8 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "source": ""}}
     try:
         model = timm.create_model(arch, num_classes=num_classes, **options)
+        if options.get("img_size"):
+            _try(model, size)
     except (RuntimeError, KeyError, AssertionError) as error:
         raise ConfigError(
             f"{arch} at {size} px cannot be made with {found.origin}: {_first_line(error)}",
@@ -114,6 +116,13 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
     # timm keeps the overlay, and with it a second copy of all weights, for the model's life.
     model.pretrained_cfg.pop("state_dict", None)
     return Backbone(model, tuple(cfg.mean), tuple(cfg.std), found)
+
+
+def _try(model: Any, size: int) -> None:
+    """Let a model that divides images into patches refuse a size now, not in the middle of training."""
+    torch = import_torch()
+    with torch.inference_mode():
+        model.eval()(torch.zeros(1, 3, size, size))
 
 
 def find_weights(
