@@ -381,6 +381,8 @@ class Run:
         Where models of several seeds were averaged: for each fit, the score of each seed's model alone.
     unscored : int
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
+    notes : tuple of str
+        What was done otherwise than the settings say: a smaller batch, because memory was short.
     versions, git : mapping of str to str
         What it was made with.
     features : str
@@ -408,6 +410,7 @@ class Run:
     study: Mapping[str, Any] = field(default_factory=dict)
     seed_scores: tuple[tuple[float, ...], ...] = ()
     unscored: int = 0
+    notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     features: str = ""
