@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from vision_pictures import pictures
 
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.framing import Frame
+from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.runtime import import_torch, pick_precision, quiet, repeatable
 from kagglekit.models.vision.training import Batches, Recipe, _groups, _learner, fine_tune
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import create_backbone
 
 torch = import_torch()
@@ -26,8 +26,7 @@ def batches_of(folder: Path, n: int, batch_size: int) -> Batches:
         list(X["path"]),
         np.unique(y, return_inverse=True)[1],
         batch_size=batch_size,
-        normalize=HALF,
-        augment=None,
+        lens=Lens(Frame(32, 32, "squish", presized=False), HALF),
         generator=torch.Generator().manual_seed(0),
         device=torch.device("cpu"),
     )
@@ -41,42 +40,6 @@ def test_every_image_comes_once_in_a_new_order(tmp_path: Path) -> None:
     sums = [np.concatenate([x.sum((1, 2, 3)).numpy() for x, _ in p]) for p in passes]
     assert not np.array_equal(*sums)
     np.testing.assert_allclose(np.sort(sums[0]), np.sort(sums[1]), rtol=1e-4)
-
-
-def test_normalised_bytes_span_minus_one_to_one() -> None:
-    x = HALF(np.array([0, 255, 0, 255] * 3, np.uint8).reshape(1, 2, 2, 3), torch.device("cpu"))
-    assert x.shape == (1, 3, 2, 2)
-    assert x.min() == -1 and x.max() == 1
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), height=st.integers(8, 24), width=st.integers(8, 24))
-def test_augmentation_keeps_shape_and_range(seed: int, height: int, width: int) -> None:
-    x = torch.rand(5, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    geometry = Augmentation(light=0.0)
-    moved, again = (geometry(x, torch.Generator().manual_seed(seed)) for _ in range(2))
-    assert moved.shape == x.shape
-    assert torch.equal(moved, again)
-    assert moved.min() >= x.min() - 1e-5 and moved.max() <= x.max() + 1e-5
-
-
-def test_without_amounts_augmentation_only_flips() -> None:
-    x = torch.rand(40, 3, 8, 12)
-    moved = Augmentation(degrees=0, zoom=1, light=0)(x, torch.Generator().manual_seed(0))
-    kept, flipped = ((moved - view).abs().amax((1, 2, 3)) < 1e-4 for view in (x, x.flip(-1)))
-    assert (kept | flipped).all()
-    assert 5 < kept.sum() < 35
-
-
-def test_a_rotation_keeps_the_proportions_of_a_wide_picture() -> None:
-    x = torch.zeros(60, 1, 21, 41).expand(-1, 3, -1, -1).clone()
-    x[:, :, 10, 20] = x[:, :, 10, 28] = 1
-    moved = Augmentation(degrees=30, zoom=1, light=0, p_affine=1)(x, torch.Generator().manual_seed(0))[:, 0]
-    # The middle stays; the other dot keeps its distance of eight pixels from it, whichever way it turns.
-    rows, columns = torch.meshgrid(torch.arange(21.0), torch.arange(41.0), indexing="ij")
-    distance = ((rows - 10) ** 2 + (columns - 20) ** 2).sqrt()
-    far = moved * (distance > 4)
-    np.testing.assert_allclose((far * distance).sum((1, 2)) / far.sum((1, 2)), 8, atol=0.4)
 
 
 def test_learning_rates_rise_from_the_first_layers_to_the_head(tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.rows import has_several, target_table, target_values
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.decoding import check_resize, height_width, pixels
+from kagglekit.models.vision.framing import Frame
 from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
+from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.objective import (
     MultiHead,
     MultiLabel,
@@ -38,6 +41,7 @@ from kagglekit.models.vision.runtime import (
 from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.training import Batches, Recipe, fine_tune
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.views import Views, check_views, view_maps
 from kagglekit.models.vision.weights import create_backbone
 from kagglekit.progress import Silent, Task
 
@@ -57,10 +61,15 @@ class TimmEstimator(BaseEstimator, ABC):
     ----------
     arch : str
         timm's name of the architecture.
-    size : int
-        Side of the square that the model sees, in pixels.
-    resize : {"squish", "crop", "pad"}
-        How an image that is not square becomes so.
+    size : int or (height, width)
+        Of what the model sees, in pixels; one number is a square.
+    resize : {"squish", "crop", "pad", "reflect"}
+        How an image of another shape becomes so: ignoring its shape, by cutting a part out (in training at a place by
+        chance, else the middle), or by adding borders, black or mirroring the picture.
+    presize : int or (height, width), optional
+        Of the decoded images that are kept; what the model sees is read out of them in the one step that also augments.
+        None takes twice `size`, which serves every `resize`. The same as `size` keeps what the model sees: a quarter of
+        the memory, and training images that are softer than those predicted from.
     epochs : int
         Passes with the whole model free.
     freeze_epochs : int
@@ -80,10 +89,14 @@ class TimmEstimator(BaseEstimator, ABC):
     class_weight : {"none", "balanced"}
         "balanced" weighs a row by one over the frequency of its label.
     weight_decay : float
-    augment : bool
-        Flip, rotate, zoom and relight the training images.
-    tta : bool
-        Test-time augmentation: predict the mean over each image and its mirror image. Takes twice the time.
+    augment : bool or mapping
+        Flip, rotate, zoom, warp and relight the training images; a table changes what is named of
+        `transforms.Augmentation`: `{"warp": 0.0, "flip_vert": true, "erase": 0.25}`.
+    tta : bool or {"flip", "flips", "crops", "scales", "random"}
+        Test-time augmentation: predict the mean over several views of each image, see `views.view_maps`; True is
+        "flip", the image and its mirror image. Takes as many times as long as there are views.
+    tta_views : int
+        Number of random views, besides the image itself.
     weights : str, optional
         File or folder with pretrained weights, or "random". None looks in the known places, see `weights.find_weights`.
     path_col : str
@@ -125,8 +138,9 @@ class TimmEstimator(BaseEstimator, ABC):
     def __init__(
         self,
         arch: str = "tf_efficientnet_lite0",
-        size: int = 128,
-        resize: Literal["squish", "crop", "pad"] = "squish",
+        size: int | tuple[int, int] = 128,
+        resize: Literal["squish", "crop", "pad", "reflect"] = "squish",
+        presize: int | tuple[int, int] | None = None,
         epochs: int = 3,
         freeze_epochs: int = 1,
         batch_size: int = 16,
@@ -136,8 +150,9 @@ class TimmEstimator(BaseEstimator, ABC):
         loss: Literal["auto", "ordinal", "huber"] = "auto",
         class_weight: Literal["none", "balanced"] = "none",
         weight_decay: float = 0.01,
-        augment: bool = True,
-        tta: bool = False,
+        augment: bool | dict[str, bool | float] = True,
+        tta: bool | Views = False,
+        tta_views: int = 4,
         weights: str | None = None,
         path_col: str = "path",
         early_stopping: bool = False,
@@ -151,6 +166,7 @@ class TimmEstimator(BaseEstimator, ABC):
         self.arch = arch
         self.size = size
         self.resize = resize
+        self.presize = presize
         self.epochs = epochs
         self.freeze_epochs = freeze_epochs
         self.batch_size = batch_size
@@ -162,6 +178,7 @@ class TimmEstimator(BaseEstimator, ABC):
         self.weight_decay = weight_decay
         self.augment = augment
         self.tta = tta
+        self.tta_views = tta_views
         self.weights = weights
         self.path_col = path_col
         self.early_stopping = early_stopping
@@ -252,14 +269,20 @@ class TimmEstimator(BaseEstimator, ABC):
         return Seen(
             rows=rows,
             views={
-                "resized": batches.images.take(batches.paths[rows]),
+                "resized": normalize.undo(batches.lens(batches.images.rows(batches.paths[rows]), batches.device)),
                 "as the model gets it": normalize.undo(x),
             },
-            words=f"batch 1 of {len(batches)}, {self.size} px by {self.resize}, {done}",
+            words=f"batch 1 of {len(batches)}, {pixels(self.size)} by {self.resize}, {done}",
         )
 
     def _check_settings(self, eval_set: Any) -> None:
-        for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
+        for name in ("size", "presize"):
+            if (size := getattr(self, name)) is not None and min(height_width(size)) < 8:
+                raise ConfigError(f"{name} must be at least 8, got {size}.")
+        check_resize(self.resize)
+        check_views(self.tta, self.tta_views)
+        Augmentation.of(self.augment)
+        for name, least in (("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.head_init not in ("logistic", "zero"):
@@ -300,8 +323,7 @@ class TimmEstimator(BaseEstimator, ABC):
             paths,
             encoded,
             batch_size=self.batch_size,
-            normalize=normalize,
-            augment=Augmentation() if self.augment else None,
+            lens=self._lens(normalize),
             generator=import_torch().Generator().manual_seed(self.random_state),
             device=device,
         )
@@ -322,7 +344,7 @@ class TimmEstimator(BaseEstimator, ABC):
     def _reporting(self, n_batches: int) -> Iterator[Task]:
         progress = self.progress or Silent()
         with progress.task(
-            f"train {self.arch} at {self.size} px", n_batches * (self.freeze_epochs + self.epochs)
+            f"train {self.arch} at {pixels(self.size)}", n_batches * (self.freeze_epochs + self.epochs)
         ) as task:
             yield task
 
@@ -330,8 +352,21 @@ class TimmEstimator(BaseEstimator, ABC):
         self.n_steps_ += 1
         task.advance()
 
+    def _lens(self, normalize: Normalizer) -> Lens:
+        height, width = height_width(self.size)
+        frame = Frame(height, width, self.resize, presized=self._canvas() != (height, width))
+        return Lens(frame, normalize, Augmentation.of(self.augment))
+
+    def _canvas(self) -> tuple[int, int]:
+        """Height and width of decoded images."""
+        height, width = height_width(self.size)
+        return (2 * height, 2 * width) if self.presize is None else height_width(self.presize)
+
     def _decoded(self, paths: list[str]) -> DecodedImages:
-        return DecodedImages.open(paths, self.size, self.resize, self.cache_dir, self.progress)
+        """Whole pictures where the frame is cut out of them later, else what the model sees."""
+        canvas = self._canvas()
+        resize = self.resize if canvas == height_width(self.size) else "squish"
+        return DecodedImages.open(paths, canvas, resize, self.cache_dir, self.progress)
 
     def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
         """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
@@ -357,10 +392,12 @@ class TimmEstimator(BaseEstimator, ABC):
         torch = import_torch()
         self.model_.eval()
         device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
+        lens = self._lens(self._normalize)
+        maps = view_maps(self.tta, self.tta_views, lens.frame.width / lens.frame.height, self.random_state)
         for start in range(0, len(paths), step):
-            x = self._normalize(images.take(paths[start : start + step]), device)
+            rows = images.rows(paths[start : start + step])
             with torch.inference_mode():
-                yield [self.model_(view) for view in ([x, x.flip(-1)] if self.tta else [x])]
+                yield [self.model_(view) for view in lens.views(rows, device, maps)]
 
     def _outputs(self, X: pd.DataFrame) -> np.ndarray:
         """Predictions of the main target, the mean over all views."""

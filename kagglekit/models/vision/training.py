@@ -11,8 +11,8 @@ import numpy as np
 
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.heads import head_of
-from kagglekit.models.vision.runtime import contained_import, import_torch
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.lens import Lens
+from kagglekit.models.vision.runtime import contained_import
 
 __all__ = ["Batches", "Recipe", "fine_tune"]
 
@@ -62,8 +62,8 @@ class Batches:
     targets : ndarray of shape (n_images,) or (n_images, n_targets)
         As `Objective.encode` gives them.
     batch_size : int
-    normalize : Normalizer
-    augment : Augmentation, optional
+    lens : Lens
+        From cached pixels to what the model sees.
     generator : torch.Generator
         On the CPU; all chance of the data path comes from it.
     device : torch.device
@@ -76,14 +76,12 @@ class Batches:
         targets: np.ndarray,
         *,
         batch_size: int,
-        normalize: Normalizer,
-        augment: Augmentation | None,
+        lens: Lens,
         generator: Any,
         device: Any,
     ) -> None:
         self.images, self.paths, self.targets = images, np.asarray(paths, dtype=object), targets
-        self.normalize, self.augment = normalize, augment
-        self.generator, self.device = generator, device
+        self.lens, self.generator, self.device = lens, generator, device
         # Batches of equal size, so that none is left with an image or two: batch statistics of those are noise.
         self._n = max(1, round(len(paths) / batch_size))
 
@@ -102,10 +100,7 @@ class Batches:
 
         order = torch.randperm(len(self.paths), generator=self.generator).numpy()
         for rows in np.array_split(order, self._n):
-            x = self.normalize(self.images.take(self.paths[rows]), self.device)
-            if self.augment:
-                x = self.augment(x, self.generator)
-            yield rows, x
+            yield rows, self.lens.augmented(self.images.rows(self.paths[rows]), self.device, self.generator)
 
 
 @dataclass(frozen=True)
