@@ -113,8 +113,8 @@ def prepare(comp: Comp, on: On = None, set_: Set = None, as_json: Json = False) 
     """Stage 2: check the data, cut the folds."""
     prepared = _flow(comp, on, set_).prepared
     facts = {
-        "train rows": len(prepared.train),
-        "test rows": len(prepared.test),
+        "train rows": len(prepared.folds.ids),  # without reading the tables, which may be large
+        "test rows": len(prepared.sample),
         "classes": list(prepared.competition.classes),
         "folds": prepared.folds.n * prepared.folds.repeats,
         "scheme": prepared.folds.scheme,
@@ -140,12 +140,15 @@ def train(
         raise typer.BadParameter("name experiments or a portfolio, not both.", param_hint="--portfolio")
     if minutes is not None and portfolio is None:
         raise typer.BadParameter("it limits a portfolio: add --portfolio tabular.", param_hint="--minutes")
+    from kagglekit.forecast import Budget
+
+    budget = Budget(minutes)  # before all that takes time: it is that of the whole command
     flow = _flow(comp, on, set_)
     if portfolio is not None:
-        flow.train_portfolio(portfolio, minutes=minutes, n_jobs=jobs)
+        flow.train_portfolio(portfolio, budget=budget, n_jobs=jobs)
     else:
         flow.train(experiments or (), n_jobs=jobs)
-    _print_board(flow, as_json)
+    _print_board(flow, as_json, as_it_is=budget.is_limited)
 
 
 @app.command()
@@ -818,8 +821,8 @@ def _results(comp: str, on: str | None, overrides: list[str] | None = None) -> R
     return Results(_flow(comp, on, overrides))
 
 
-def _print_board(flow: Flow, as_json: bool, *, all_trials: bool = False) -> None:
-    rows = flow.board(all_trials=all_trials)
+def _print_board(flow: Flow, as_json: bool, *, all_trials: bool = False, as_it_is: bool = False) -> None:
+    rows = flow.board_as_it_is() if as_it_is else flow.board(all_trials=all_trials)
     if as_json:
         _print([row.as_json() for row in rows], as_json)
         return

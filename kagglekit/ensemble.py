@@ -27,7 +27,7 @@ from kagglekit.scoring import decide, decided, fold_scores
 from kagglekit.stats import bootstrap_interval
 from kagglekit.store import Store
 
-__all__ = ["ensemble", "members_of"]
+__all__ = ["ensemble", "ensemble_id", "members_of"]
 
 _SEED = 0
 # Part of a blend's key, so that one made by an older way of choosing weights is not taken for a new one.
@@ -88,20 +88,28 @@ def ensemble(name: str, table: EnsembleTable, members: Mapping[str, Run], prepar
         Members were validated on different folds.
     """
     _check_folds(name, table, members, prepared)
-    settings = {
-        "model": "ensemble",
-        "method": table.method,
-        "params": dict(table.params),
-        "members": sorted(run.id for run in members.values()),
-    }
-    text = json.dumps([_ENGINE, settings], sort_keys=True)
-    identity = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    settings, identity = _settings(table, members), ensemble_id(name, table, members)
     if store.has(identity):
         return store.load(identity)
     with store.draft(identity, settings) as draft:
         run = _blend(name, identity, table, members, prepared, settings)
         draft.finish(run)
     return run
+
+
+def ensemble_id(name: str, table: EnsembleTable, members: Mapping[str, Run]) -> str:
+    """The id that the run of an ensemble of these members has."""
+    text = json.dumps([_ENGINE, _settings(table, members)], sort_keys=True)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _settings(table: EnsembleTable, members: Mapping[str, Run]) -> dict[str, Any]:
+    return {
+        "model": "ensemble",
+        "method": table.method,
+        "params": dict(table.params),
+        "members": sorted(run.id for run in members.values()),
+    }
 
 
 def _check_folds(name: str, table: EnsembleTable, members: Mapping[str, Run], prepared: Prepared) -> None:

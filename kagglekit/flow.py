@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from kagglekit.blend import methods
@@ -14,9 +14,16 @@ from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared, RawData, SingleFiles
 from kagglekit.download import download, download_file
-from kagglekit.ensemble import ensemble, members_of
+from kagglekit.ensemble import ensemble, ensemble_id, members_of
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
-from kagglekit.forecast import Budget, Forecast, clock, rough_seconds
+from kagglekit.forecast import (
+    Budget,
+    Forecast,
+    clock,
+    rough_blend_seconds,
+    rough_seconds,
+    rough_table_seconds,
+)
 from kagglekit.gateway import Gateway
 from kagglekit.kernels.session import Pace
 from kagglekit.ledger import Ledger
@@ -25,6 +32,7 @@ from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import Ran, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
@@ -240,17 +248,52 @@ class Flow:
         everything = self._everything.experiments
         return everything[name] if name in everything else self.pipeline.experiment(name)
 
-    def train_portfolio(self, portfolio: str, *, minutes: float | None = None, n_jobs: int = 1) -> Ran:
+    def train_portfolio(self, portfolio: str, *, budget: Budget, n_jobs: int = 1) -> Ran:
         """Stage 3, for settings that are known to do well: in order of expected gain, as far as time allows.
+
+        The budget is that of all that follows until the table is shown: preparing, baselines, members and the ensembles
+        of the pipeline file. With a limit, members and ensembles are made in other processes, which are ended when the
+        time is over.
 
         Raises
         ------
         UsageError
             There is no such portfolio, or it has no model for this task.
         """
-        budget = Budget(minutes)
         chosen = members(portfolio, self._everything.experiments)
-        return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress, n_jobs=n_jobs)
+        if not budget.is_limited and n_jobs == 1:
+            return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress)
+        with Stoppable(lambda: budget.left, n_jobs) as workers:
+            workers.start()
+            self._floor(workers)
+            ran = run_portfolio(
+                self.prepared,
+                chosen,
+                self.store,
+                budget,
+                progress=self.progress,
+                workers=workers,
+                closing=self._closing,
+            )
+            budget.reserve(rough_table_seconds(len(ran.runs), len(self.prepared.train)))
+            self._blend_within(workers)
+        return ran
+
+    def _closing(self, n_members: int, slowness: float) -> float:
+        """Seconds for the ensembles of the file and the table, once so many members are there."""
+        n_runs, n_rows = n_members + len(self.runs()), len(self.prepared.train)
+        n_columns = len(self.prepared.competition.columns)
+        blends = len(self.pipeline.ensembles) * rough_blend_seconds(n_runs, n_rows, n_columns)
+        return max(1.0, slowness) * (blends + rough_table_seconds(n_runs, n_rows))
+
+    def _blend_within(self, workers: Stoppable) -> None:
+        for name in self.pipeline.ensembles:
+            if not self._can_combine(name, self.runs() | self.winners()):
+                continue
+            try:
+                self.ensemble(name, workers=workers)
+            except OutOfTime:
+                self.progress.say(f"No time was left for '{name}'. Run: kagglekit ensemble {self.comp} {name}")
 
     def search(self, name: str, *, trials: int = 50, minutes: float | None = None, n_jobs: int = 1) -> Record:
         """Search the settings of an experiment; every complete trial is a run, the winner is measured again.
@@ -303,13 +346,15 @@ class Flow:
         identities = {e.name: run_id(self.prepared, e) for e in self.pipeline.experiments.values()}
         return {name: self.store.load(i) for name, i in identities.items() if self.store.has(i)}
 
-    def ensemble(self, name: str | None = None) -> Run:
+    def ensemble(self, name: str | None = None, *, workers: Stoppable | None = None) -> Run:
         """Stage 4: the named ensemble, or the file's first one.
 
         Raises
         ------
         UsageError
             The file has no such ensemble, or there is nothing to combine.
+        OutOfTime
+            The time of `workers`, which make it where they are given, was over.
         """
         tables = self.pipeline.ensembles
         if name is None and not tables:
@@ -317,10 +362,25 @@ class Flow:
         chosen = name if name is not None else next(iter(tables))
         if chosen not in tables:
             raise UsageError(f"{self.pipeline.path} has no ensemble '{chosen}'.", hint=nearest(chosen, tables))
-        named = [] if tables[chosen].members == "all" else tables[chosen].members
-        layers = {member: self.ensemble(member) for member in named if member in tables}
-        members = members_of(tables[chosen], self.runs() | self.winners() | layers)
-        return ensemble(chosen, tables[chosen], members, self.prepared, self.store)
+        layers = {member: self.ensemble(member, workers=workers) for member in self._layers(chosen)}
+        combined = members_of(tables[chosen], self.runs() | self.winners() | layers)
+        make = partial(ensemble, table=tables[chosen], members=combined, prepared=self.prepared, store=self.store)
+        return make(chosen) if workers is None else next(workers.map(make, [chosen]))
+
+    def _layers(self, name: str) -> list[str]:
+        """The ensembles that an ensemble names as members."""
+        tables = self.pipeline.ensembles
+        return [member for member in tables[name].members if member in tables and tables[name].members != "all"]
+
+    def _made(self, name: str) -> Run | None:
+        """An ensemble as it was made of what is there now; None where it was not."""
+        layers = {member: self._made(member) for member in self._layers(name)}
+        runs = self.runs() | self.winners() | {member: run for member, run in layers.items() if run is not None}
+        if not self._can_combine(name, runs) or None in layers.values():
+            return None
+        table = self.pipeline.ensembles[name]
+        identity = ensemble_id(name, table, members_of(table, runs))
+        return self.store.load(identity) if self.store.has(identity) else None
 
     def choose(self, name: str | None = None) -> Run:
         """The run to submit: as named, else the file's first ensemble, else the best experiment."""
@@ -367,15 +427,19 @@ class Flow:
         ready = [name for name in self.pipeline.ensembles if self._can_combine(name, runs)]
         return runs | {name: self.ensemble(name) for name in ready}
 
-    def _floor(self) -> dict[str, Run]:
+    def _floor(self, workers: Stoppable | None = None) -> dict[str, Run]:
         found: dict[str, Run] = {}
         for experiment in self.baselines():
             if not self.store.has(run_id(self.prepared, experiment)):
                 self.progress.say(f"Fitting the baseline '{experiment.name}', which stands in every table.")
             try:
-                found[experiment.name] = train(self.prepared, experiment, self.store, progress=self.progress)
+                found[experiment.name] = train(
+                    self.prepared, experiment, self.store, progress=self.progress, workers=workers
+                )
             except DataError as error:  # such as: no column that one rule can be made of
                 self.progress.say(f"No baseline '{experiment.name}': {error.message}")
+            except OutOfTime:
+                self.progress.say(f"No time was left for the baseline '{experiment.name}'.")
         return found
 
     def baselines(self) -> list[Experiment]:
@@ -393,6 +457,13 @@ class Flow:
     def board(self, *, all_trials: bool = False) -> list[Row]:
         """The table of experiments, ensembles and baselines; a search is one line, or a line for each trial."""
         return self.board_of(self.finished() | (self._trials() if all_trials else {}))
+
+    def board_as_it_is(self) -> list[Row]:
+        """The table of what is there: no baseline is fitted for it, and no ensemble made."""
+        made = {name: self._made(name) for name in self.pipeline.ensembles}
+        floor = {e.name: i for e in self.baselines() if self.store.has(i := run_id(self.prepared, e))}
+        runs = self.runs() | self.winners() | {name: self.store.load(i) for name, i in floor.items()}
+        return self.board_of(runs | {name: run for name, run in made.items() if run is not None})
 
     def board_of(self, runs: Mapping[str, Run]) -> list[Row]:
         """The table of some runs by name."""

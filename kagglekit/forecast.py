@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Budget", "Forecast", "clock", "rough_seconds"]
+__all__ = ["Budget", "Forecast", "clock", "rough_blend_seconds", "rough_seconds", "rough_table_seconds"]
 
 # Seconds for one fit on two laptop cores, per 1,000 rows: read off the project's own runs. They matter only until the
 # first fold of an experiment is measured, and scale together with what this machine turned out to need.
@@ -29,6 +29,10 @@ _BOOSTING = 0.6
 _TIMM_EPOCH = 14.0  # Lite0 at 128 px, forwards and backwards; a frozen epoch takes two fifths of it
 _TIMM_FEATURES = 2.6  # of one fold: a single pass serves all five
 _UNKNOWN = 1.0
+# Of a cross-fitted blend: loading and compiling, for each member, and for each million predicted numbers.
+_BLEND_START, _BLEND_MEMBER, _BLEND_MILLION = 8.0, 0.06, 5.0
+# Of the table: comparing a run with another, by resampling, and that for each 1,000 rows.
+_TABLE_START, _TABLE_RUN, _TABLE_1000_ROWS = 1.0, 0.05, 0.013
 
 
 def rough_seconds(model: str, params: Mapping[str, object], n_rows: int, bags: int = 0) -> float:
@@ -50,6 +54,16 @@ def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:
     return thousands * trees * _PER_1000_ROWS.get(model, _UNKNOWN)
 
 
+def rough_blend_seconds(n_members: int, n_rows: int, n_columns: int) -> float:
+    """A first guess of the seconds that a cross-fitted blend by `auto` or `greedy` takes."""
+    return _BLEND_START + _BLEND_MEMBER * n_members + _BLEND_MILLION * n_members * n_rows * n_columns / 1e6
+
+
+def rough_table_seconds(n_runs: int, n_rows: int) -> float:
+    """A first guess of the seconds that the table takes: each run is compared with the best."""
+    return _TABLE_START + n_runs * (_TABLE_RUN + _TABLE_1000_ROWS * n_rows / 1000)
+
+
 class Budget:
     """A limit of time, and what still fits into it.
 
@@ -64,6 +78,11 @@ class Budget:
     def __init__(self, minutes: float | None, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._start = now, now()
         self.seconds = math.inf if minutes is None else 60 * minutes
+        self._reserved = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        return self.seconds < math.inf
 
     @property
     def spent(self) -> float:
@@ -71,7 +90,12 @@ class Budget:
 
     @property
     def left(self) -> float:
-        return self.seconds - self.spent
+        """Seconds, less those that are kept for what comes last."""
+        return self.seconds - self.spent - self._reserved
+
+    def reserve(self, seconds: float) -> None:
+        """Keep so much for what comes last; it takes the place of what was kept before."""
+        self._reserved = max(0.0, seconds)
 
     def fits(self, seconds: float) -> bool:
         """Whether something that takes so long may still be started."""

@@ -7,15 +7,25 @@ One path for one core and for many: the same order, the same exceptions, so that
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from kagglekit.errors import KagglekitError
 
-__all__ = ["n_cores", "on_devices", "pmap"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+__all__ = ["OutOfTime", "Stoppable", "n_cores", "on_devices", "pmap"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class OutOfTime(Exception):
+    """Work was stopped because its time was over; what it had not finished is lost."""
 
 
 class _Failed(Exception):
@@ -117,7 +127,7 @@ def on_devices(
     Exception
         What a failing item raised.
     """
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from multiprocessing import get_context
 
     waiting, spawn = list(items), get_context("spawn")  # a forked process cannot use a GPU that its parent has used
@@ -137,6 +147,125 @@ def on_devices(
     finally:
         for pool in pools:
             pool.shutdown(cancel_futures=True)
+
+
+class Stoppable:
+    """Worker processes that are kept between calls, and stopped in the middle of their work when the time is over.
+
+    Parameters
+    ----------
+    left : callable
+        Seconds until all work must end; may be infinite.
+    n_jobs : int, default=1
+        Processes; they share the cores out.
+
+    Notes
+    -----
+    A process takes a second or two to start and gets a copy of what it works on, so this is not for quick functions,
+    and not where there is no limit of time: see `pmap`. Nothing but the end of a process stops a fit for certain:
+    compiled code does not look at Python's signals.
+    """
+
+    def __init__(self, left: Callable[[], float], n_jobs: int = 1) -> None:
+        self.left, self.n_jobs = left, max(1, n_jobs)
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to start the processes, so that they are there when they are needed."""
+        threads = max(1, n_cores() // self.n_jobs) if self.n_jobs > 1 else 0
+        while len(self._workers) < self.n_jobs:
+            self._workers.append(_Worker(threads))
+
+    def stop(self) -> None:
+        """End all processes now; a later call starts others."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.kill()
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        may_start: Callable[[Item], bool] = lambda item: True,
+    ) -> Iterator[Result]:
+        """Apply a function to items, as `pmap` does, until the time is over.
+
+        Parameters
+        ----------
+        function : callable
+        items : iterable
+        may_start : callable
+            Asked just before an item is begun; an item that may not is left out.
+
+        Yields
+        ------
+        Result
+            As they are done, not in the order of the items.
+
+        Raises
+        ------
+        OutOfTime
+            The time was over before an item was done. Its process has been ended.
+        Exception
+            What a failing item raised.
+        """
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        waiting = list(items)
+        busy: dict[Future[Result], _Worker] = {}
+        while waiting or busy:
+            self.start()
+            free = [worker for worker in self._workers if worker not in busy.values()]
+            while waiting and free:
+                item = waiting.pop(0)
+                if may_start(item):
+                    worker = free.pop()
+                    busy[worker.pool.submit(_call, function, item)] = worker
+            done = wait(busy, timeout=_waited(self.left()), return_when=FIRST_COMPLETED).done
+            if busy and not done:
+                self.stop()
+                raise OutOfTime("stopped in the middle, because the time was over")
+            for future in done:
+                del busy[future]
+                yield _result(future)
+
+
+class _Worker:
+    """One process, in a pool of its own, so that it is known which one it is."""
+
+    def __init__(self, threads: int) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        # A forked process would hang in libraries whose threads the parent has used.
+        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _use_threads, (threads,))
+        self._pid = self.pool.submit(os.getpid)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.kill(self._pid.result(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        self.pool.shutdown(cancel_futures=True)
+
+
+def _waited(seconds: float) -> float | None:
+    """A timeout: None where there is no limit."""
+    return None if seconds == float("inf") else max(0.0, seconds)
+
+
+def _use_threads(threads: int) -> None:
+    """What joblib and compiled libraries look at when they are imported; 0 leaves them all cores."""
+    if threads:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+        os.environ.update(dict.fromkeys(names, str(threads)))
 
 
 def _see_only(device: str) -> None:

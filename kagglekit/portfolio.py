@@ -20,9 +20,10 @@ from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Budget, clock, rough_seconds
 from kagglekit.models import registry
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.progress import Progress, Silent
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import fold_names, run_id, train
+from kagglekit.train import fold_names, run_id, train_within
 
 __all__ = ["PORTFOLIOS", "Ran", "members", "offered", "run_portfolio"]
 
@@ -37,8 +38,11 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
     "tabm": ("tabm", "nets"),
 }
 _SEEDS = (43, 44)  # further seeds of each member once all have run: averaging steadies what is drawn at random
+_LAST = 0.3  # at most this share of the time is kept for what comes after: members count for more than their blend
 _WITHOUT_CHANCE = ("linear", "knn")
 Installed = Callable[[str], bool]
+Closing = Callable[[int, float], float]
+"""Seconds that what comes after the members will take: of how many there are, and how slow this machine is."""
 
 
 def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
@@ -103,10 +107,6 @@ class Ran:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-class _OutOfTime(Exception):
-    """A fold took so long that the others would not fit."""
-
-
 def run_portfolio(
     prepared: Prepared,
     chosen: Sequence[Experiment],
@@ -114,7 +114,8 @@ def run_portfolio(
     budget: Budget,
     *,
     progress: Progress | None = None,
-    n_jobs: int = 1,
+    workers: Stoppable | None = None,
+    closing: Closing = lambda n_members, slowness: 0.0,
     installed: Installed | None = None,
 ) -> Ran:
     """Train members in order, as far as time allows.
@@ -131,8 +132,10 @@ def run_portfolio(
         A member whose forecast does not fit is not started; smaller ones after it may be. One whose folds take longer
         than forecast is left at the fold it is at, and goes on there when there is time again.
     progress : Progress, optional
-    n_jobs : int
-        As in `train`.
+    workers : Stoppable, optional
+        Processes that fit, and are stopped within a fold when the time is over; without them a fold is never stopped.
+    closing : callable, optional
+        What is kept of the budget for the time after the members.
     installed : callable, optional
         Whether a package is there.
     """
@@ -140,10 +143,12 @@ def run_portfolio(
     there = installed or (lambda package: importlib.util.find_spec(package) is not None)
     with progress.task("portfolio", len(chosen)) as bar:
         for member in chosen:
+            last = closing(len(ran.runs) + 1, speed.slowness)
+            budget.reserve(min(last, _LAST * budget.seconds) if budget.is_limited else 0.0)
             try:
-                ran.runs[member.name] = _one(prepared, member, store, budget, speed, progress, n_jobs, there)
+                ran.runs[member.name] = _one(prepared, member, store, budget, speed, progress, workers, there)
                 bar.note(f"{member.name} {ran.runs[member.name].score:.4f}, {clock(max(0, budget.left))} left")
-            except (_OutOfTime, ConfigError, DataError) as reason:
+            except (OutOfTime, ConfigError, DataError) as reason:
                 ran.left_out[member.name] = str(reason)
             bar.advance()
     if ran.left_out:
@@ -158,7 +163,7 @@ def _one(
     budget: Budget,
     speed: _Speed,
     progress: Progress,
-    n_jobs: int,
+    workers: Stoppable | None,
     there: Installed,
 ) -> Run:
     if store.has(run_id(prepared, member)):
@@ -170,26 +175,29 @@ def _one(
         raise ConfigError(f"needs {package} (pip install 'kagglekit[{extra}]')")
     seconds = speed.forecast(member)
     if not budget.fits(seconds):
-        raise _OutOfTime("no time is left")
+        raise OutOfTime("no time is left")
     progress.say(f"{member.name}: about {clock(seconds)} - {member.why}")
     watch = _Watch(len(fold_names(prepared, member)), budget)
-    run = train(prepared, member, store, progress=progress, on_fold=watch, n_jobs=n_jobs)
-    speed.learn(member, run)
-    return run
+    made = train_within(prepared, member, store, watch.may_fit, progress=progress, on_fold=watch, workers=workers)
+    if made is None:
+        raise OutOfTime(f"stopped after {len(watch.seconds)} fold(s) for want of time; it goes on from there")
+    speed.learn(member, made)
+    return made
 
 
 class _Watch:
-    """Stops a member between two folds when the folds that are left would not fit."""
+    """Lets no further fold begin when the folds that are left would not fit."""
 
     def __init__(self, n_fits: int, budget: Budget) -> None:
         self.left, self.budget = n_fits, budget
         self.seconds: list[float] = []
 
+    def may_fit(self, fold: str) -> bool:
+        return not self.seconds or self.budget.fits(self.left * statistics.mean(self.seconds))
+
     def __call__(self, result: FoldResult) -> None:
         self.left -= 1
         self.seconds.append(result.seconds)
-        if self.left and not self.budget.fits(self.left * statistics.mean(self.seconds)):
-            raise _OutOfTime(f"stopped after {len(self.seconds)} fold(s) for want of time; it goes on from there")
 
 
 class _Speed:
@@ -206,10 +214,16 @@ class _Speed:
     def learn(self, member: Experiment, run: Run) -> None:
         self.off.setdefault(member.model, []).append(run.seconds / max(self._rough(member), 1e-9))
 
+    @property
+    def slowness(self) -> float:
+        """How many times as long as forecast the models took so far."""
+        known = [value for values in self.off.values() for value in values]
+        return statistics.median(known) if known else 1.0
+
     def forecast(self, member: Experiment) -> float:
         """Seconds for all folds: scaled by what this model took so far, else by what the others took."""
-        known = self.off.get(member.model) or [value for values in self.off.values() for value in values]
-        return self._rough(member) * (statistics.median(known) if known else 1.0)
+        known = self.off.get(member.model)
+        return self._rough(member) * (statistics.median(known) if known else self.slowness)
 
 
 def _grouped(left_out: Mapping[str, str]) -> list[str]:

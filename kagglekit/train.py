@@ -31,7 +31,7 @@ from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
-from kagglekit.parallel import on_devices, pmap
+from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
 from kagglekit.scoring import calibrate, fold_scores
@@ -106,6 +106,7 @@ def train(
     progress: Progress | None = None,
     on_fold: OnFold | None = None,
     n_jobs: int = 1,
+    workers: Stoppable | None = None,
 ) -> Run:
     """Train one experiment on every fold, or go on where a killed run stopped.
 
@@ -120,6 +121,8 @@ def train(
     n_jobs : int, default=1
         Folds fitted at the same time, in processes of their own. More than one pays for small tabular models only:
         forests, boosting and image models use all cores for one fold.
+    workers : Stoppable, optional
+        Processes that fit in place of this one, until their time is over; `n_jobs` is theirs then.
 
     Returns
     -------
@@ -130,8 +133,11 @@ def train(
     ------
     ConfigError, DataError
         The experiment names columns that are not there, or asks for out-of-bag predictions that cannot be had.
+    OutOfTime
+        The time of `workers` was over in the middle of a fold, which is lost; finished ones are kept.
     """
-    run = _train(_Job(prepared, experiment, progress or Silent()), store, on_fold, n_jobs, (), lambda name: True)
+    job = _Job(prepared, experiment, progress or Silent(), workers=workers)
+    run = _train(job, store, on_fold, n_jobs, (), lambda name: True)
     if run is None:
         raise StoreError(f"Not every fold of '{experiment.name}' was trained.", hint="Run the same command again.")
     return run
@@ -146,6 +152,7 @@ def train_within(
     progress: Progress | None = None,
     on_fold: OnFold | None = None,
     devices: Sequence[str] = (),
+    workers: Stoppable | None = None,
 ) -> Run | None:
     """Train those folds of one experiment that there is time for; finished ones are kept, and gone on from later.
 
@@ -157,13 +164,16 @@ def train_within(
         Asked with a fold's name just before it would be fitted.
     devices : sequence of str
         GPUs as CUDA_VISIBLE_DEVICES names them; with more than one, each fits a fold of its own.
+    workers : Stoppable, optional
+        See `train`, also for what is raised when their time is over.
 
     Returns
     -------
     Run or None
         None when folds are left.
     """
-    return _train(_Job(prepared, experiment, progress or Silent()), store, on_fold, 1, devices, may_fit)
+    job = _Job(prepared, experiment, progress or Silent(), workers=workers)
+    return _train(job, store, on_fold, 1, devices, may_fit)
 
 
 def _train(
@@ -172,7 +182,7 @@ def _train(
     identity = run_id(job.prepared, job.experiment)
     if store.has(identity):
         return store.load(identity)
-    job = replace(job, labeller=_labeller(job.prepared, job.experiment, store, job.progress, n_jobs))
+    job = replace(job, labeller=_labeller(job, store, n_jobs))
     job.check()
     with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
         if job.experiment.validation == "oob":
@@ -213,13 +223,12 @@ def first_fit(
     return model, X, y
 
 
-def _labeller(
-    prepared: Prepared, experiment: Experiment, store: Store, progress: Progress | None, n_jobs: int
-) -> _Labeller | None:
+def _labeller(job: _Job, store: Store, n_jobs: int) -> _Labeller | None:
     """The trained run that labels test rows; it is trained now if it was not."""
+    experiment = job.experiment
     if experiment.pseudo is None:
         return None
-    run = train(prepared, experiment.pseudo, store, progress=progress, n_jobs=n_jobs)
+    run = train(job.prepared, experiment.pseudo, store, progress=job.progress, n_jobs=n_jobs, workers=job.workers)
     return _Labeller(store, run.id, experiment.pseudo_share)
 
 
@@ -345,10 +354,16 @@ class _Job:
     experiment: Experiment
     progress: Progress
     labeller: _Labeller | None = None
+    workers: Stoppable | None = None
 
     @property
     def competition(self) -> Competition:
         return self.prepared.competition
+
+    @property
+    def sent(self) -> _Job:
+        """The job for another process, from where no bars can be drawn."""
+        return replace(self, progress=Silent(), workers=None)
 
     def check(self) -> None:
         used, known = self.experiment.columns or (), list(self.prepared.test.columns)
@@ -497,8 +512,13 @@ def _folds(
 def _fits(
     job: _Job, draft: Draft, missing: Sequence[Split], n_jobs: int, devices: Sequence[str], may_fit: MayFit
 ) -> Iterator[FoldResult]:
-    quiet = _Job(job.prepared, job.experiment, Silent())  # bars cannot be drawn from another process
-    if len(devices) > 1 and len(missing) > 1:
+    quiet = job.sent
+    if job.workers is not None:
+        # A process that may be stopped at any moment writes nothing.
+        for result in job.workers.map(partial(_fitted_fold, quiet), missing, may_start=lambda s: may_fit(s.name)):
+            draft.save_fold(result)
+            yield result
+    elif len(devices) > 1 and len(missing) > 1:
         yield from on_devices(partial(_fit_fold, quiet, draft), missing, devices, may_start=lambda s: may_fit(s.name))
     elif n_jobs > 1:
         yield from pmap(partial(_fit_fold, quiet, draft), missing, n_jobs=n_jobs)
@@ -517,11 +537,17 @@ def _named_apart(rows: Any) -> Any:
 
 
 def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
+    result = _fitted_fold(job, split)
+    draft.save_fold(result)
+    return result
+
+
+def _fitted_fold(job: _Job, split: Split) -> FoldResult:
     start = time.perf_counter()
     seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
     fits = [_fit_once(job, split, seed) for seed in seeds]
     oof = _mean_by_id([oof for oof, _ in fits], split.score_ids)
-    result = FoldResult(
+    return FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
@@ -530,8 +556,6 @@ def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
         peak_mb=peak_mb(),
         seed_scores=tuple(job.score(oof) for oof, _ in fits) if len(fits) > 1 else (),
     )
-    draft.save_fold(result)
-    return result
 
 
 def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
@@ -561,7 +585,7 @@ def _oob(job: _Job, draft: Draft, on_fold: OnFold | None) -> list[FoldResult]:
     _refuse_unfair_bags(job)
     _refuse_shared_encodings(job)
     if (result := draft.fold("oob")) is None:
-        result = _fit_oob(job)
+        result = _fit_oob(job) if job.workers is None else next(job.workers.map(_fit_oob, [job.sent]))
         draft.save_fold(result)
     if len(never := job.prepared.folds.ids.difference(result.oof.ids, sort=False)):
         job.progress.say(

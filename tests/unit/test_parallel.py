@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 import kagglekit
 from kagglekit.errors import CorruptImages, DataError, MissingExtra
-from kagglekit.parallel import n_cores, on_devices, pmap
+from kagglekit.parallel import OutOfTime, Stoppable, n_cores, on_devices, pmap
 
 ERRORS = {
     "with a hint": lambda: DataError("bad", hint="mend it"),
@@ -130,3 +131,48 @@ def test_each_device_has_a_process_that_sees_it_alone(monkeypatch):
 def test_what_fails_on_a_device_is_raised_here():
     with pytest.raises(ValueError, match="invalid literal"):
         list(on_devices(int, ["1", "x"], ["0"]))
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def whoami(item: int) -> int:
+    return os.getpid()
+
+
+def test_a_stoppable_worker_gives_the_results_and_is_kept_between_calls():
+    with Stoppable(lambda: math.inf) as workers:
+        first = list(workers.map(whoami, [1, 2, 3], may_start=lambda item: item != 2))
+        assert first == list(workers.map(whoami, [1]))[:1] * 2
+        assert first[0] != os.getpid()
+        with pytest.raises(DataError, match="bad"):
+            list(workers.map(refuse, [1]))
+        assert list(workers.map(nap, [])) == []
+
+
+def refuse(item: int) -> int:
+    raise DataError("bad", hint="mend it")
+
+
+def test_work_is_stopped_in_the_middle_when_the_time_is_over():
+    left = [math.inf]
+    with Stoppable(lambda: left[0]) as workers:
+        (worker,) = workers.map(whoami, [1])
+        left[0] = 0.1
+        start = time.monotonic()
+        with pytest.raises(OutOfTime):
+            list(workers.map(nap, [60.0]))
+        assert time.monotonic() - start < 30
+        assert not is_alive(worker)
+        left[0] = math.inf
+        assert list(workers.map(whoami, [1])) != [worker]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

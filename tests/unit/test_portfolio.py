@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import Remembering
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
+from pandas.testing import assert_frame_equal
 
 from kagglekit.config import Experiment, load_pipeline
 from kagglekit.contracts import Run
@@ -15,11 +17,12 @@ from kagglekit.errors import UsageError
 from kagglekit.flow import Flow
 from kagglekit.forecast import Budget
 from kagglekit.models import registry
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import PORTFOLIOS, Ran, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import Store
-from kagglekit.train import run_id
+from kagglekit.train import run_id, train
 from kagglekit.workspace import Workspace
 
 
@@ -41,10 +44,9 @@ class Stage:
         made = [self.pipeline.experiments[name] for name in names]
         self.members = [replace(e, params=quick.get(e.name, e.params)) for e in made]
 
-    def run(self, budget: Budget, chosen: list[Experiment] | None = None, installed=lambda package: True) -> Ran:
-        return run_portfolio(
-            self.prepared, chosen or self.members, self.store, budget, progress=self.told, installed=installed
-        )
+    def run(self, budget: Budget, chosen: list[Experiment] | None = None, **more) -> Ran:
+        more = {"installed": lambda package: True} | more
+        return run_portfolio(self.prepared, chosen or self.members, self.store, budget, progress=self.told, **more)
 
 
 class Hands:
@@ -140,6 +142,56 @@ def test_a_member_that_takes_longer_than_forecast_stops_between_folds_and_goes_o
     written = (folder / "fold-0" / "fold.json").stat().st_mtime_ns
     assert list(stage.run(Budget(5, Hands()), chosen).runs) == ["tabular-linear-1"]
     assert (folder / "fold-0" / "fold.json").stat().st_mtime_ns == written
+
+
+class InTheMiddle(Stoppable):
+    """Fits here, and runs out of time within the second fold."""
+
+    def map(self, function, items, *, may_start=lambda item: True):
+        for number, item in enumerate(items):
+            if number == 1:
+                raise OutOfTime("stopped in the middle")
+            if may_start(item):
+                yield function(item)
+
+
+def test_a_fold_that_is_stopped_in_the_middle_is_lost_and_finished_ones_are_kept(tmp_path):
+    stage = Stage(tmp_path)
+    chosen = stage.members[:1]
+    ran = stage.run(Budget(5, Hands()), chosen, workers=InTheMiddle(lambda: 1.0))
+    assert ran.left_out == {"tabular-linear-1": "stopped in the middle"}
+    folder = stage.store.folder / run_id(stage.prepared, chosen[0])
+    assert sorted(p.name for p in folder.iterdir()) == ["fold-0", "settings.json"]
+    whole = stage.run(Budget(5, Hands()), chosen).runs["tabular-linear-1"]
+    fresh = train(stage.prepared, chosen[0], Store(tmp_path / "fresh"))
+    assert_frame_equal(whole.oof.frame, fresh.oof.frame)
+
+
+def test_time_is_kept_for_what_comes_after_the_members_but_not_most_of_it(tmp_path):
+    hands, asked = Hands(), []
+
+    def closing(n_members: int, slowness: float) -> float:
+        asked.append(n_members)
+        hands.time = 0.0 if n_members == 1 else 21.0
+        return 1000.0
+
+    ran = Stage(tmp_path).run(Budget(0.5, hands), closing=closing)
+    assert list(ran.runs) == ["tabular-linear-1"]
+    assert asked == [1, 2, 2]
+
+
+def test_the_whole_command_keeps_to_its_time(tmp_path):
+    write_raw(tmp_path / "data" / "arena" / SLUG, *tables())
+    write_pipeline(tmp_path)
+    flow = Flow("flowers", Workspace(tmp_path, "arena"), told := Remembering())
+    start = time.monotonic()
+    ran = flow.train_portfolio("tabular", budget=Budget(0))
+    assert ran.runs == {}
+    assert time.monotonic() - start < 20
+    assert "No time was left for the baseline 'mean'." not in told.said  # the task is one of labels
+    assert flow.board_as_it_is() == []
+    assert flow.board() != []
+    assert {row.name for row in flow.board_as_it_is()} == {row.name for row in flow.board()}
 
 
 def test_what_is_not_installed_is_left_out_and_named(tmp_path):
