@@ -88,7 +88,7 @@ def pooled_features(
             if new := store.missing(keys.values()):
                 look = _Look(backbone, pick_device(device), size, resize, flip, progress or Silent())
                 store.add(new, lambda rows: look.fill(rows, [copies[content] for content in new]))
-    return store.take([keys[path] for path in paths])
+    return store.take([keys[str(path)] for path in paths])
 
 
 class _Look:

@@ -67,7 +67,9 @@ class Lens:
                 yield self._finished(self._read(pixels, place @ own))
 
     def _plain(self, pixels: Any, rows: np.ndarray) -> Any:
-        return self._read(pixels, self.frame.place(rows["shape"])) if self.frame.presized else pixels
+        if not self.frame.presized and pixels.shape[2:] == (self.frame.height, self.frame.width):
+            return pixels
+        return self._read(pixels, self.frame.place(rows["shape"]))
 
     def _read(self, pixels: Any, maps: Any) -> Any:
         return resample(pixels, maps, self.frame.height, self.frame.width, self.frame.padding)
