@@ -34,7 +34,7 @@ from kagglekit.models.features import featured
 from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import calibrate, fold_scores
+from kagglekit.scoring import calibrate, fold_scores, kept_if_better
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
@@ -79,7 +79,9 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     labelled = {}
     if experiment.pseudo is not None:
         labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), "share": experiment.pseudo_share}}
-    return {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    resolved = {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    plain: dict[str, Any] = json.loads(json.dumps(resolved))  # as a file holds them: tuples are lists
+    return plain
 
 
 def run_settings(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
@@ -546,25 +548,44 @@ def _fitted_fold(job: _Job, split: Split) -> FoldResult:
     start = time.perf_counter()
     seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
     fits = [_fit_once(job, split, seed) for seed in seeds]
-    oof = _mean_by_id([oof for oof, _ in fits], split.score_ids)
+    oof, test = _mean_of(job, split, [found for found, _ in fits])
+    plain = [found for _, found in fits if found is not None]
     return FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
-        test=_mean_by_id([test for _, test in fits], job.prepared.test.index),
+        test=test,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
-        seed_scores=tuple(job.score(oof) for oof, _ in fits) if len(fits) > 1 else (),
+        seed_scores=tuple(job.score(oof) for (oof, _), _ in fits) if len(fits) > 1 else (),
+        plain=_mean_of(job, split, plain) if plain else None,
     )
 
 
-def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
-    """Predictions of the scored rows and of test by one model."""
+_Both = tuple[Predictions, Predictions]
+"""Predictions of the scored rows and of test."""
+
+
+def _mean_of(job: _Job, split: Split, found: Sequence[_Both]) -> _Both:
+    oof, test = zip(*found, strict=True)
+    return _mean_by_id(oof, split.score_ids), _mean_by_id(test, job.prepared.test.index)
+
+
+def _fit_once(job: _Job, split: Split, seed: int) -> tuple[_Both, _Both | None]:
+    """Predictions by one model and, where it looks at each image in several views, those without."""
     estimator = job.estimator(seed)
     X, y, stop_by = job.fit_rows(split, estimator)
     estimator.fit(X, y, **stop_by, **job.groups(X.index))
-    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
-    return oof, job.predict(estimator, job.columns(job.prepared.test))
+    scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
+
+    def both() -> _Both:
+        return job.predict(estimator, scored), job.predict(estimator, test)
+
+    found = both()
+    if not getattr(estimator, "tta", False):
+        return found, None
+    estimator.set_params(tta=False)
+    return found, both()
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
@@ -675,6 +696,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     is_oob = experiment.validation == "oob"
     oof = results[0].oof if is_oob else _mean_by_id([r.oof for r in results], prepared.folds.scored_ids)
     test = _mean_by_id([r.test for r in results], prepared.test.index)
+    oof, test, tta = _views_kept(prepared, experiment, results, (oof, test))
     if experiment.calibrate != "none":
         facts, folds = prepared.competition, prepared.folds
         mended = calibrate(experiment.calibrate, oof.frame, test.frame, prepared.y, folds, facts)
@@ -693,6 +715,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         oof=oof,
         test=test,
         seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
+        tta=tta,
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),
@@ -706,6 +729,27 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     expected = ids[ids.isin(oof.ids)] if is_oob else prepared.folds.scored_ids
     run.check_ids(expected, prepared.test.index, prepared.competition.columns)
     return run
+
+
+def _views_kept(
+    prepared: Prepared, experiment: Experiment, results: Sequence[FoldResult], found: _Both
+) -> tuple[Predictions, Predictions, dict[str, Any]]:
+    """What of test-time augmentation is kept, once all folds are there."""
+    plain = [result.plain for result in results if result.plain is not None]
+    if len(plain) < len(results):
+        return *found, {}
+    oof = _mean_by_id([part for part, _ in plain], prepared.folds.scored_ids)
+    test = _mean_by_id([part for _, part in plain], prepared.test.index)
+    *kept, facts = kept_if_better(
+        (oof.frame, test.frame),
+        (found[0].frame, found[1].frame),
+        prepared.y,
+        prepared.folds,
+        prepared.competition,
+        always=experiment.keep_tta == "always",
+    )
+    views = experiment.params["tta"]
+    return Predictions(kept[0]), Predictions(kept[1]), {"views": "flip" if views is True else views, **facts}
 
 
 def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
@@ -722,7 +766,7 @@ def _scores(
     prepared: Prepared, experiment: Experiment, oof: Predictions, results: Sequence[FoldResult]
 ) -> tuple[float, ...]:
     """One score for each fit; or, for out-of-bag predictions, decisions and calibration, one for each fold's rows."""
-    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none"
+    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none" and not results[0].plain
     if results[0].name != "oob" and as_fitted:
         return tuple(r.score for r in results)
     return fold_scores(oof.frame, prepared.y, prepared.folds, prepared.competition)

@@ -19,10 +19,9 @@ from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.checkpoint import Checkpoint, training_key
 from kagglekit.models.vision.decoding import Size, check_resize, height_width, pixels
-from kagglekit.models.vision.framing import Frame
 from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
-from kagglekit.models.vision.lens import Lens
+from kagglekit.models.vision.lens import Sight
 from kagglekit.models.vision.objective import (
     MultiHead,
     MultiLabel,
@@ -458,7 +457,7 @@ class TimmEstimator(BaseEstimator, ABC):
             encoded,
             batch_size=batch[0],
             accumulate=batch[1],
-            lens=self._lens(normalize, size),
+            lens=self._sight.lens(normalize, Augmentation.of(self.augment), size),
             generator=generator,
             device=pick_device(self.device),
         )
@@ -487,21 +486,12 @@ class TimmEstimator(BaseEstimator, ABC):
         with progress.task(f"train {self.arch} at {pixels(self.size)}", n_batches * n_epochs) as task:
             yield task
 
-    def _lens(self, normalize: Normalizer, size: Size) -> Lens:
-        height, width = height_width(size)
-        frame = Frame(height, width, self.resize, presized=self._canvas() != height_width(self.size))
-        return Lens(frame, normalize, Augmentation.of(self.augment))
-
-    def _canvas(self) -> tuple[int, int]:
-        """Height and width of decoded images: the same for all sizes that are trained at."""
-        height, width = height_width(self.size)
-        return (2 * height, 2 * width) if self.presize is None else height_width(self.presize)
+    @property
+    def _sight(self) -> Sight:
+        return Sight(self.size, self.resize, self.presize)
 
     def _decoded(self, paths: list[str]) -> DecodedImages:
-        """Whole pictures where the frame is cut out of them later, else what the model sees."""
-        canvas = self._canvas()
-        resize = self.resize if canvas == height_width(self.size) else "squish"
-        return DecodedImages.open(paths, canvas, resize, self.cache_dir, self.progress)
+        return self._sight.open(paths, self.cache_dir, self.progress)
 
     def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
         """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
@@ -527,7 +517,7 @@ class TimmEstimator(BaseEstimator, ABC):
         torch = import_torch()
         self.model_.eval()
         device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
-        lens = self._lens(self._normalize, self.size)
+        lens = self._sight.lens(self._normalize)
         maps = view_maps(self.tta, self.tta_views, lens.frame.width / lens.frame.height, self.random_state)
 
         def look(rows: slice) -> list[Any]:

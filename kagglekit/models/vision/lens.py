@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.decoding import PathLike, Resize, Size, height_width
 from kagglekit.models.vision.framing import Frame, resample
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.progress import Progress
 
-__all__ = ["Lens"]
+__all__ = ["Lens", "Sight"]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a model sees files: what of a picture, and at which size.
+
+    Parameters
+    ----------
+    size : int or (height, width)
+        Of what the model sees, in pixels.
+    resize : {"squish", "crop", "pad", "reflect"}
+    presize : int or (height, width), optional
+        Of the decoded images; None is twice `size`.
+    """
+
+    size: Size
+    resize: Resize
+    presize: Size | None = None
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width of decoded images: whole pictures where they differ from `size`, else what is seen."""
+        height, width = height_width(self.size)
+        return (2 * height, 2 * width) if self.presize is None else height_width(self.presize)
+
+    @property
+    def presized(self) -> bool:
+        return self.canvas != height_width(self.size)
+
+    def open(
+        self, paths: Iterable[PathLike], cache_dir: PathLike | None = None, progress: Progress | None = None
+    ) -> DecodedImages:
+        """The files, decoded; see `DecodedImages.open`."""
+        resize: Resize = "squish" if self.presized else self.resize
+        return DecodedImages.open(paths, self.canvas, resize, cache_dir, progress)
+
+    def lens(self, normalize: Normalizer, augment: Augmentation | None = None, size: Size | None = None) -> Lens:
+        """From those to what the model sees; another `size` for a stage of its training."""
+        height, width = height_width(self.size if size is None else size)
+        return Lens(Frame(height, width, self.resize, self.presized), normalize, augment)
 
 
 @dataclass(frozen=True)
