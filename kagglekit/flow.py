@@ -585,5 +585,5 @@ class _Timed:
     def words(self, folds: Sequence[str]) -> str:
         left = [name for name in folds if name not in self.done]
         new = len(self.done - self.before)
-        rest = f"left for the next session: {', '.join(left)}" if left else "all folds done"
+        rest = f"not of this session: {', '.join(left)}" if left else "all folds done"
         return f"{self.experiment.name}: {len(self.before)} folds taken over, {new} trained, {rest}"
