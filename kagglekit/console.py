@@ -127,7 +127,8 @@ def table(rows: Sequence[Row], metric: str) -> str:
         lines.append(f"{name:<{wide}}  {score} {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip())
         words = f"{row.hypothesis} [{row.change}]" if row.change else row.hypothesis
         lines += textwrap.wrap(words, width=84, initial_indent="    ", subsequent_indent="    ")
-        lines += [f"    {_views(row.tta)}"] * bool(row.tta)
+        if row.tta:
+            lines.append(f"    {_views(row.tta)}")
     if any(row.tied for row in rows):
         lines += ["", f"= tied with the best: the difference to {rows[0].name} lies inside the noise"]
     return "\n".join(lines)

@@ -324,6 +324,8 @@ class Run:
         and what was kept; plain JSON values.
     unscored : int
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
+    notes : tuple of str
+        What was done otherwise than the settings say: a smaller batch, because memory was short.
     versions, git : mapping of str to str
         What it was made with.
     features : str
@@ -352,6 +354,7 @@ class Run:
     seed_scores: tuple[tuple[float, ...], ...] = ()
     tta: Mapping[str, Any] = field(default_factory=dict)
     unscored: int = 0
+    notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     features: str = ""

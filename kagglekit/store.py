@@ -7,6 +7,7 @@
         fold-0/ ...         one folder for each finished fold, whole or absent
         oof.parquet         predictions for training ids
         test.parquet        predictions for test ids
+        .checkpoints/       where unfinished fits of image models stand; gone when their fold is there
         run.json            everything else about the run
         COMPLETE            written last: SHA-256 of the three files above
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = ["Draft", "FoldResult", "Store", "read_frame", "read_run", "write_fram
 
 _FORMAT = 1
 _MARKER = "COMPLETE"
+_CHECKPOINTS = ".checkpoints"
 _SEALED = ("oof.parquet", "test.parquet", "run.json")
 _FOLD_FILES = ("oof.parquet", "test.parquet")
 _PLAIN_FILES = ("plain-oof.parquet", "plain-test.parquet")
@@ -56,6 +58,8 @@ class FoldResult:
         The metric of each seed's model alone, where several were averaged.
     plain : tuple of Predictions, optional
         Predictions of the scored rows and of test without test-time augmentation, where `oof` and `test` are with it.
+    notes : tuple of str
+        What was done otherwise than the settings say.
     """
 
     name: str
@@ -66,6 +70,7 @@ class FoldResult:
     test: Predictions
     seed_scores: tuple[float, ...] = ()
     plain: tuple[Predictions, Predictions] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -110,7 +115,7 @@ def read_run(folder: Path) -> Run:
     oof, test = _predictions(folder)
     try:
         of_seeds = tuple(tuple(scores) for scores in facts.get("seed_scores", ()))
-        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds}
+        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds, "notes": tuple(facts.get("notes", ()))}
         return Run(**facts, oof=oof, test=test)
     except (KeyError, TypeError) as error:
         raise StoreError(f"{folder / 'run.json'} does not say what a run says ({error}).") from error
@@ -153,7 +158,8 @@ class Draft:
             return None
         facts = _fold_facts(folder)
         oof, test = _predictions(folder)
-        facts["seed_scores"] = tuple(facts.get("seed_scores", ()))
+        for name_of in ("seed_scores", "notes"):
+            facts[name_of] = tuple(facts.get(name_of, ()))
         plain = _predictions(folder, _PLAIN_FILES) if (folder / _PLAIN_FILES[0]).is_file() else None
         return FoldResult(name=name, **facts, oof=oof, test=test, plain=plain)
 
@@ -166,7 +172,15 @@ class Draft:
                 write_frame(folder / name, predictions.frame)
             facts: dict[str, Any] = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
             facts |= {"seed_scores": list(result.seed_scores)} if result.seed_scores else {}
+            facts |= {"notes": list(result.notes)} if result.notes else {}
             write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in kept}})
+        shutil.rmtree(self.checkpoints(result.name), ignore_errors=True)
+        with suppress(OSError):
+            self.checkpoints(result.name).parent.rmdir()  # unless another fold still needs it
+
+    def checkpoints(self, name: str) -> Path:
+        """Where the fits of a fold may keep how far they are; it is removed when the fold is saved."""
+        return self.folder / _CHECKPOINTS / name
 
     def take_fold(self, source: Path) -> bool:
         """Copy a finished fold that was made elsewhere, unless it is here; says whether it was copied.

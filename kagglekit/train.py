@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ _CARVED = 0.15  # share of the fit rows that early stopping watches
 # rows in 16 of 18 pairs of a model and a small table: a leaf's size, for one, is chosen for full numbers of rows.
 _DRAW: Mapping[str, Any] = {"bootstrap": True, "max_samples": 1.0}
 # Where and how fast, or said elsewhere.
-_NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "precision", "random_state")
+_NOT_SETTINGS = ("cache_dir", "checkpoint_dir", "progress", "n_jobs", "precision", "random_state")
 _NEXT_SEED = 1000  # apart from those of repeats, which count up by one
 OnFold = Callable[[FoldResult], None]
 MayFit = Callable[[str], bool]
@@ -187,6 +188,7 @@ def _train(
     job = replace(job, labeller=_labeller(job, store, n_jobs))
     job.check()
     with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
+        job = replace(job, checkpoints=draft.checkpoints)
         if job.experiment.validation == "oob":
             is_possible = draft.fold("oob") is not None or may_fit("oob")
             results = _oob(job, draft, on_fold) if is_possible else []
@@ -357,6 +359,7 @@ class _Job:
     progress: Progress
     labeller: _Labeller | None = None
     workers: Stoppable | None = None
+    checkpoints: Callable[[str], Path] | None = None
 
     @property
     def competition(self) -> Competition:
@@ -418,6 +421,13 @@ class _Job:
                 own.setdefault(name, value)
         model = registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
         return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
+
+    def kept(self, estimator: Any, fit: str) -> Any:
+        """The estimator, told where to keep how far it is, if it can: also inside bags and behind recipes."""
+        for name in [n for n in estimator.get_params() if n.split("__")[-1] == "checkpoint_dir"]:
+            if self.checkpoints is not None:
+                estimator.set_params(**{name: str(self.checkpoints(fit))})
+        return estimator
 
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
         """What `fit` needs besides, so that bags draw whole groups."""
@@ -548,8 +558,8 @@ def _fitted_fold(job: _Job, split: Split) -> FoldResult:
     start = time.perf_counter()
     seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
     fits = [_fit_once(job, split, seed) for seed in seeds]
-    oof, test = _mean_of(job, split, [found for found, _ in fits])
-    plain = [found for _, found in fits if found is not None]
+    oof, test = _mean_of(job, split, [fit.found for fit in fits])
+    plain = [fit.plain for fit in fits if fit.plain is not None]
     return FoldResult(
         name=split.name,
         score=job.score(oof),
@@ -557,7 +567,8 @@ def _fitted_fold(job: _Job, split: Split) -> FoldResult:
         test=test,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
-        seed_scores=tuple(job.score(oof) for (oof, _), _ in fits) if len(fits) > 1 else (),
+        seed_scores=tuple(job.score(fit.found[0]) for fit in fits) if len(fits) > 1 else (),
+        notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes)),
         plain=_mean_of(job, split, plain) if plain else None,
     )
 
@@ -571,9 +582,17 @@ def _mean_of(job: _Job, split: Split, found: Sequence[_Both]) -> _Both:
     return _mean_by_id(oof, split.score_ids), _mean_by_id(test, job.prepared.test.index)
 
 
-def _fit_once(job: _Job, split: Split, seed: int) -> tuple[_Both, _Both | None]:
-    """Predictions by one model and, where it looks at each image in several views, those without."""
-    estimator = job.estimator(seed)
+@dataclass(frozen=True)
+class _Fit:
+    """What one model predicts and, where it looks at each image in several views, what it does without."""
+
+    found: _Both
+    plain: _Both | None
+    notes: tuple[str, ...]
+
+
+def _fit_once(job: _Job, split: Split, seed: int) -> _Fit:
+    estimator = job.kept(job.estimator(seed), split.name)
     X, y, stop_by = job.fit_rows(split, estimator)
     estimator.fit(X, y, **stop_by, **job.groups(X.index))
     scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
@@ -581,11 +600,11 @@ def _fit_once(job: _Job, split: Split, seed: int) -> tuple[_Both, _Both | None]:
     def both() -> _Both:
         return job.predict(estimator, scored), job.predict(estimator, test)
 
-    found = both()
-    if not getattr(estimator, "tta", False):
-        return found, None
-    estimator.set_params(tta=False)
-    return found, both()
+    found, plain = both(), None
+    if getattr(estimator, "tta", False):
+        estimator.set_params(tta=False)
+        plain = both()
+    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())))
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
@@ -652,7 +671,7 @@ def _more_bags(job: _Job) -> str:
 def _fit_oob(job: _Job) -> FoldResult:
     start = time.perf_counter()
     X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
-    estimator = job.estimator(job.experiment.seed)
+    estimator = job.kept(job.estimator(job.experiment.seed), "oob")
     # Behind recipes stands the model itself, whose setting it is.
     drawing = estimator if job.experiment.bags or not job.experiment.features else estimator.estimator
     if "oob" not in drawing.get_params(deep=False):
@@ -716,6 +735,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         test=test,
         seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
         tta=tta,
+        notes=tuple(dict.fromkeys(note for r in results for note in r.notes)),
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),

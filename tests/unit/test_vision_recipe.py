@@ -39,7 +39,7 @@ def test_a_step_comes_after_so_many_batches(data, batch_size: int, accumulate: i
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(data) -> None:
     whole, parts = (fitted(data, batch_size=8 // n, accumulate=n) for n in (1, 4))
-    np.testing.assert_allclose(parts.predict_proba(data[0]), whole.predict_proba(data[0]), atol=1e-4)
+    np.testing.assert_allclose(parts.predict_proba(data[0]), whole.predict_proba(data[0]), atol=5e-4)
     other = fitted(data, batch_size=2)
     assert np.abs(other.predict_proba(data[0]) - whole.predict_proba(data[0])).max() > 1e-3
 

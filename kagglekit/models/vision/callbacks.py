@@ -63,6 +63,12 @@ class Accumulate(Hook):
 
     order = _BEFORE_PRECISION
 
+    def before_batch(self) -> None:
+        # A schedule looks at this: all batches of a step have the rate of the step, however it is cut.
+        if self.learn.training:
+            done = self.learn.dl.steps_before(self.learn.iter) / self.learn.dl.n_steps
+            self.learn.pct_train = (self.learn.epoch + done) / self.learn.n_epoch
+
     def after_loss(self) -> None:
         if self.learn.training:
             self.learn.loss_grad = self.learn.loss_grad * self.learn.dl.shares[self.learn.iter]

@@ -118,14 +118,19 @@ class Batches:
         steps = _steps(len(paths), batch_size, accumulate)
         self._cuts = np.cumsum([n for step in steps for n in step])[:-1]
         self.shares = [n / sum(step) for step in steps for n in step]
-        self._last = set((np.cumsum([len(step) for step in steps]) - 1).tolist())
+        self._step_of = [number for number, step in enumerate(steps) for _ in step]
+        self.n_steps = len(steps)
 
     def __len__(self) -> int:
         return len(self.shares)
 
     def ends_step(self, number: int) -> bool:
         """Whether a batch of the pass is the last of its step."""
-        return number in self._last
+        return self._step_of[number] != self._step_of[min(number + 1, len(self) - 1)] or number == len(self) - 1
+
+    def steps_before(self, number: int) -> int:
+        """Steps of the pass that are done before the step of a batch."""
+        return self._step_of[number]
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         import torch

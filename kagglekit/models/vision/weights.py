@@ -119,7 +119,7 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
     return Backbone(model, tuple(cfg.mean), tuple(cfg.std), found)
 
 
-def _try(model: Any, size: int) -> None:
+def _try(model: Any, size: Size) -> None:
     """Let a model that divides images into patches refuse a size now, not in the middle of training."""
     torch = import_torch()
     with torch.inference_mode():
