@@ -129,6 +129,7 @@ class _ExperimentTable(_Table):
     features: str | None = None
     seeds: int = Field(default=1, ge=1, le=100)
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: str | None = None
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
@@ -171,6 +172,9 @@ class Experiment:
         Models of other seeds on the same rows, averaged.
     calibrate : {"none", "temperature", "clip"}
         How probabilities are mended once all folds are there (`kagglekit.calibration`).
+    keep_tta : {"if-better", "always"}
+        Whether predictions that look at each image in several views must beat plain ones on other folds' rows
+        (`kagglekit.scoring.kept_if_better`).
     pseudo : Experiment, optional
         The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
     pseudo_share : float
@@ -206,6 +210,7 @@ class Experiment:
     features_name: str = ""
     seeds: int = 1
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: Experiment | None = None
     pseudo_share: float = 0.5
     recent: float | None = None
@@ -238,6 +243,7 @@ class Experiment:
             "calibrate": self.calibrate if self.calibrate != "none" else "",
             "extra_targets": list(self.extra_targets),
             "extra_weights": list(self.extra_weights),
+            "keep_tta": self.keep_tta if self.keep_tta != "if-better" else "",
             "pseudo": {**self.pseudo.settings, "share": self.pseudo_share} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
@@ -489,6 +495,7 @@ def _experiment(
         features_name=table.features or "",
         seeds=table.seeds,
         calibrate=table.calibrate,
+        keep_tta=table.keep_tta,
         pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
         pseudo_share=table.pseudo_share,
         recent=table.recent,

@@ -30,7 +30,7 @@ from kagglekit.ledger import Ledger
 from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
-from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
 from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import Ran, members, offered, run_portfolio
