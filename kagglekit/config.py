@@ -20,6 +20,7 @@ from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 from kagglekit.recipes import Recipes
+from kagglekit.rungs import Ladder, read_ladder
 from kagglekit.spaces import Space, read_space
 
 __all__ = [
@@ -276,6 +277,7 @@ class Pipeline:
     ensembles: Mapping[str, EnsembleTable]
     path: Path
     searches: Mapping[str, Space] = field(default_factory=dict)
+    ladder: Ladder | None = None
 
     @property
     def form(self) -> Form:
@@ -337,7 +339,7 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search")
+    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search", "ladder")
     _refuse_unknown(raw, known, f"{path}")
     for key in ("features", "experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
@@ -368,6 +370,7 @@ def load_pipeline(
             name: _search(name, table, experiments, competition, check_params, f"{path} [search.{name}]")
             for name, table in raw["search"].items()
         },
+        ladder=_ladder(raw, experiments, competition, check_params, path),
     )
     _check_ensembles(pipeline)
     return pipeline
@@ -642,6 +645,28 @@ def _search(
             raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 
     return read_space(table, check, where)
+
+
+def _ladder(
+    raw: Mapping[str, Any],
+    experiments: Mapping[str, Experiment],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
+) -> Ladder | None:
+    if "ladder" not in raw:
+        return None
+
+    def check(experiment: str, setting: str, value: Any) -> Any:
+        return check_params(experiments[experiment].model, {setting: value}, facts.task)[setting]
+
+    found = read_ladder(raw["ladder"], [*experiments, *raw["ensembles"]], check, f"{path} [ladder]")
+    if found.start not in experiments or experiments[found.start].validation == "oob":
+        raise ConfigError(
+            f"{path} [ladder]: start = '{found.start}' has no folds to be compared on.",
+            hint='Name an experiment with validation = "folds".',
+        )
+    return found
 
 
 def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:
