@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,10 @@ from kagglekit.models.rows import has_several, target_table, target_values
 from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.checkpoint import Checkpoint, training_key
+from kagglekit.models.vision.decoding import Size, check_resize, height_width, pixels
 from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
+from kagglekit.models.vision.lens import Sight
 from kagglekit.models.vision.objective import (
     MultiHead,
     MultiLabel,
@@ -42,6 +44,7 @@ from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.sweep import LEAST, Sweep, sweep_rates
 from kagglekit.models.vision.training import Batches, Recipe, Stage, Trainer, largest_batch
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.views import Views, check_views, view_maps
 from kagglekit.models.vision.weights import Backbone, create_backbone
 from kagglekit.progress import Silent, Task
 
@@ -63,10 +66,15 @@ class TimmEstimator(BaseEstimator, ABC):
     ----------
     arch : str
         timm's name of the architecture.
-    size : int
-        Side of the square that the model sees, in pixels.
-    resize : {"squish", "crop", "pad"}
-        How an image that is not square becomes so.
+    size : int or (height, width)
+        Of what the model sees, in pixels; one number is a square.
+    resize : {"squish", "crop", "pad", "reflect"}
+        How an image of another shape becomes so: ignoring its shape, by cutting a part out (in training at a place by
+        chance, else the middle), or by adding borders, black or mirroring the picture.
+    presize : int or (height, width), optional
+        Of the decoded images that are kept; what the model sees is read out of them in the one step that also augments.
+        None takes twice `size`, which serves every `resize`. The same as `size` keeps what the model sees: a quarter of
+        the memory, and training images that are softer than those predicted from.
     epochs : int
         Passes with the whole model free.
     freeze_epochs : int
@@ -100,10 +108,14 @@ class TimmEstimator(BaseEstimator, ABC):
     ema : float
         Predict by a running mean of the weights, of which each step keeps this share (0.999); 0 takes the last weights.
     weight_decay : float
-    augment : bool
-        Flip, rotate, zoom and relight the training images.
-    tta : bool
-        Test-time augmentation: predict the mean over each image and its mirror image. Takes twice the time.
+    augment : bool or mapping
+        Flip, rotate, zoom, warp and relight the training images; a table changes what is named of
+        `transforms.Augmentation`: `{"warp": 0.0, "flip_vert": true, "erase": 0.25}`.
+    tta : bool or {"flip", "flips", "crops", "scales", "random"}
+        Test-time augmentation: predict the mean over several views of each image, see `views.view_maps`; True is
+        "flip", the image and its mirror image. Takes as many times as long as there are views.
+    tta_views : int
+        Number of random views, besides the image itself.
     weights : str, optional
         File or folder with pretrained weights, or "random". None looks in the known places, see `weights.find_weights`.
     path_col : str
@@ -150,8 +162,9 @@ class TimmEstimator(BaseEstimator, ABC):
     def __init__(
         self,
         arch: str = "tf_efficientnet_lite0",
-        size: int = 128,
-        resize: Literal["squish", "crop", "pad"] = "squish",
+        size: int | tuple[int, int] = 128,
+        resize: Literal["squish", "crop", "pad", "reflect"] = "squish",
+        presize: int | tuple[int, int] | None = None,
         epochs: int = 3,
         freeze_epochs: int = 1,
         sizes: tuple[int, ...] = (),
@@ -168,8 +181,9 @@ class TimmEstimator(BaseEstimator, ABC):
         cutmix: float = 0.0,
         ema: float = 0.0,
         weight_decay: float = 0.01,
-        augment: bool = True,
-        tta: bool = False,
+        augment: bool | dict[str, bool | float] = True,
+        tta: bool | Views = False,
+        tta_views: int = 4,
         weights: str | None = None,
         path_col: str = "path",
         early_stopping: bool = False,
@@ -184,6 +198,7 @@ class TimmEstimator(BaseEstimator, ABC):
         self.arch = arch
         self.size = size
         self.resize = resize
+        self.presize = presize
         self.epochs = epochs
         self.freeze_epochs = freeze_epochs
         self.sizes = sizes
@@ -202,6 +217,7 @@ class TimmEstimator(BaseEstimator, ABC):
         self.weight_decay = weight_decay
         self.augment = augment
         self.tta = tta
+        self.tta_views = tta_views
         self.weights = weights
         self.path_col = path_col
         self.early_stopping = early_stopping
@@ -212,6 +228,9 @@ class TimmEstimator(BaseEstimator, ABC):
         self.precision = precision
         self.random_state = random_state
         self.progress = progress
+
+    #: y may be a table of several targets.
+    learns_several: ClassVar[bool] = True
 
     @property
     def uses_eval_set(self) -> bool:
@@ -295,10 +314,10 @@ class TimmEstimator(BaseEstimator, ABC):
         return Seen(
             rows=rows,
             views={
-                "resized": batches.images.take(batches.paths[rows]),
+                "resized": normalize.undo(batches.lens(batches.images.rows(batches.paths[rows]), batches.device)),
                 "as the model gets it": normalize.undo(x),
             },
-            words=f"batch 1 of {len(batches)}, {self.size} px by {self.resize}, {done}",
+            words=f"batch 1 of {len(batches)}, {pixels(self.size)} by {self.resize}, {done}",
         )
 
     def lr_find(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame, n_batches: int = LEAST) -> Sweep:
@@ -328,7 +347,13 @@ class TimmEstimator(BaseEstimator, ABC):
         return sweep_rates(self.model_, batches, recipe, loss, n_batches=n_batches, on_batch=lambda: task.advance())
 
     def _check_settings(self, eval_set: Any) -> None:
-        for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
+        for name in ("size", "presize"):
+            if (size := getattr(self, name)) is not None and min(height_width(size)) < 8:
+                raise ConfigError(f"{name} must be at least 8, got {size}.")
+        check_resize(self.resize)
+        check_views(self.tta, self.tta_views)
+        Augmentation.of(self.augment)
+        for name, least in (("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         self._check_training()
@@ -361,7 +386,7 @@ class TimmEstimator(BaseEstimator, ABC):
         generator = import_torch().Generator().manual_seed(self.random_state)
 
         @lru_cache(maxsize=1)
-        def batches_at(size: int) -> Batches:
+        def batches_at(size: Size) -> Batches:
             return self._batches(paths, encoded, self._normalize, size, generator, batch)
 
         logistic = self.head_init == "logistic"
@@ -381,7 +406,7 @@ class TimmEstimator(BaseEstimator, ABC):
             trainer.run()
         self.n_steps_, self.best_epoch_ = trainer.n_steps, best.epoch if best else 0
 
-    def _begin(self, size: int) -> Backbone:
+    def _begin(self, size: Size) -> Backbone:
         """The model, untrained and on its device."""
         torch = import_torch()
         backbone = create_backbone(self.arch, weights=self.weights, num_classes=self.objective_.n_outputs, size=size)
@@ -395,15 +420,15 @@ class TimmEstimator(BaseEstimator, ABC):
         device, wished = pick_device(self.device), (self.batch_size, self.accumulate)
         if device.type == "cpu":
             return wished
-        size = max(stage.size for stage in recipe.stages)
+        size = max((stage.size for stage in recipe.stages), key=height_width)
 
         def attempt(batch_size: int, accumulate: int) -> None:
             images = largest_batch(n, batch_size, accumulate)
-            try_step(self.model_, images, (size, size), device, recipe.precision)
+            try_step(self.model_, images, height_width(size), device, recipe.precision)
 
         found = fitting_batch(attempt, *wished)
         if found != wished:
-            note = f"{self.arch} at {size} px: batches of {wished[0]} do not fit into memory; {found[0]} do"
+            note = f"{self.arch} at {pixels(size)}: batches of {wished[0]} do not fit into memory; {found[0]} do"
             self.notes_ = (f"{note}, {found[1]} to a step.",)
             (self.progress or Silent()).say(self.notes_[0])
         return found
@@ -426,18 +451,17 @@ class TimmEstimator(BaseEstimator, ABC):
         paths: list[str],
         encoded: np.ndarray,
         normalize: Normalizer,
-        size: int,
+        size: Size,
         generator: Any,
         batch: tuple[int, int],
     ) -> Batches:
         return Batches(
-            self._decoded(paths, size),
+            self._decoded(paths),
             paths,
             encoded,
             batch_size=batch[0],
             accumulate=batch[1],
-            normalize=normalize,
-            augment=Augmentation() if self.augment else None,
+            lens=self._sight.lens(normalize, Augmentation.of(self.augment), size),
             generator=generator,
             device=pick_device(self.device),
         )
@@ -463,11 +487,15 @@ class TimmEstimator(BaseEstimator, ABC):
     @contextmanager
     def _reporting(self, n_batches: int) -> Iterator[Task]:
         progress, n_epochs = self.progress or Silent(), self.freeze_epochs + self.epochs * max(1, len(self.sizes))
-        with progress.task(f"train {self.arch} at {self.size} px", n_batches * n_epochs) as task:
+        with progress.task(f"train {self.arch} at {pixels(self.size)}", n_batches * n_epochs) as task:
             yield task
 
-    def _decoded(self, paths: list[str], size: int | None = None) -> DecodedImages:
-        return DecodedImages.open(paths, size or self.size, self.resize, self.cache_dir, self.progress)
+    @property
+    def _sight(self) -> Sight:
+        return Sight(self.size, self.resize, self.presize)
+
+    def _decoded(self, paths: list[str]) -> DecodedImages:
+        return self._sight.open(paths, self.cache_dir, self.progress)
 
     def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
         """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
@@ -493,11 +521,12 @@ class TimmEstimator(BaseEstimator, ABC):
         torch = import_torch()
         self.model_.eval()
         device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
+        lens = self._sight.lens(self._normalize)
+        maps = view_maps(self.tta, self.tta_views, lens.frame.width / lens.frame.height, self.random_state)
 
         def look(rows: slice) -> list[Any]:
-            x = self._normalize(images.take(paths[rows]), device)
             with torch.inference_mode():
-                return [self.model_(view) for view in ([x, x.flip(-1)] if self.tta else [x])]
+                return [self.model_(view) for view in lens.views(images.rows(paths[rows]), device, maps)]
 
         yield from in_chunks(look, len(paths), step)
 

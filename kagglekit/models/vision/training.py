@@ -14,9 +14,10 @@ from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.callbacks import Accumulate, Hook, Mix, Still, Watch
 from kagglekit.models.vision.checkpoint import Checkpoint, Saved, load_optimizer, optimizer_state
+from kagglekit.models.vision.decoding import Size, height_width
 from kagglekit.models.vision.heads import head_of
+from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.runtime import contained_import, import_torch
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
 __all__ = ["Batches", "Recipe", "Stage", "Trainer", "largest_batch", "learner_of", "rates"]
 
@@ -30,14 +31,14 @@ class Stage:
     Parameters
     ----------
     epochs : int
-    size : int
-        Side of the images, in pixels.
+    size : int or (height, width)
+        Of the images, in pixels.
     frozen : bool
         Whether only the head trains.
     """
 
     epochs: int
-    size: int
+    size: Size
     frozen: bool = False
 
 
@@ -93,8 +94,8 @@ class Batches:
         About; batches are of equal size, so that none is left with an image or two.
     accumulate : int
         Batches that make one step. A step sees the same images whether they come in one batch or in several.
-    normalize : Normalizer
-    augment : Augmentation, optional
+    lens : Lens
+        From cached pixels to what the model sees.
     generator : torch.Generator
         On the CPU; all chance of the data path comes from it.
     device : torch.device
@@ -108,14 +109,12 @@ class Batches:
         *,
         batch_size: int,
         accumulate: int = 1,
-        normalize: Normalizer,
-        augment: Augmentation | None,
+        lens: Lens,
         generator: Any,
         device: Any,
     ) -> None:
         self.images, self.paths, self.targets = images, np.asarray(paths, dtype=object), targets
-        self.normalize, self.augment = normalize, augment
-        self.generator, self.device = generator, device
+        self.lens, self.generator, self.device = lens, generator, device
         steps = _steps(len(paths), batch_size, accumulate)
         self._cuts = np.cumsum([n for step in steps for n in step])[:-1]
         self.shares = [n / sum(step) for step in steps for n in step]
@@ -145,10 +144,7 @@ class Batches:
 
         order = torch.randperm(len(self.paths), generator=self.generator).numpy()
         for rows in np.split(order, self._cuts):
-            x = self.normalize(self.images.take(self.paths[rows]), self.device)
-            if self.augment:
-                x = self.augment(x, self.generator)
-            yield rows, x
+            yield rows, self.lens.augmented(self.images.rows(self.paths[rows]), self.device, self.generator)
 
 
 @dataclass(frozen=True)
@@ -174,7 +170,7 @@ def largest_batch(n: int, batch_size: int, accumulate: int) -> int:
     return max(max(step) for step in _steps(n, batch_size, accumulate))
 
 
-BatchesAt = Callable[[int], Batches]
+BatchesAt = Callable[[Size], Batches]
 
 
 class Trainer:
@@ -400,10 +396,10 @@ def _groups(model: Any) -> list[list[Any]]:
     return [*(body[a:b] for a, b in pairwise(cuts)), list(head.parameters())]
 
 
-def _set_size(model: Any, size: int) -> None:
+def _set_size(model: Any, size: Size) -> None:
     """Tell models with a position table the size of the images; its entries are interpolated."""
     if hasattr(model, "set_input_size"):
-        model.set_input_size(img_size=(size, size))
+        model.set_input_size(img_size=height_width(size))
 
 
 def _scaler_state(learner: Any) -> dict[str, Any]:
