@@ -358,6 +358,26 @@ def inspect(
         typer.echo(line)
 
 
+@app.command("lr-find")
+def lr_find(
+    comp: Comp,
+    experiment: Annotated[str, typer.Argument(help="An experiment of images; it need not be trained.")],
+    batches: Annotated[int, typer.Option(min=100, help="Batches, each at a higher rate than the one before.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="The picture; reports/COMP/lr-EXPERIMENT.png if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the loss of an image model against a growing learning rate, and say which rate to try."""
+    results = _results(comp, on, set_)
+    found = results.rates(experiment, n_batches=batches)
+    path = found.draw(out or results.flow.workspace.sheets(comp) / f"lr-{experiment}.png")
+    if as_json:
+        _print(found.as_json() | {"file": str(_shown(path))}, as_json)
+        return
+    typer.echo(f"{found.words()}\n{_shown(path)}")
+
+
 @app.command()
 def clean(
     comp: Comp,

@@ -131,6 +131,8 @@ def table(rows: Sequence[Row], metric: str) -> str:
         lines.append(f"{name:<{wide}}  {score} {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip())
         words = f"{row.hypothesis} [{row.change}]" if row.change else row.hypothesis
         lines += textwrap.wrap(words, width=84, initial_indent="    ", subsequent_indent="    ")
+        if row.tta:
+            lines.append(f"    {_views(row.tta)}")
     if any(row.tied for row in rows):
         lines += ["", f"= tied with the best: the difference to {rows[0].name} lies inside the noise"]
     return "\n".join(lines)
@@ -142,6 +144,15 @@ _KIND = {"oob": " (out of bag)", "blend": " (blend)"}
 def _verdict(row: Row) -> str:
     joint = {"better": "better than", "worse": "worse than", "no difference": "no difference to"}.get(row.verdict)
     return f"{joint} {row.against}" if joint else row.verdict
+
+
+def _views(tta: Mapping[str, Any]) -> str:
+    """What test-time augmentation changed, in one line."""
+    gain = f"{tta['difference']:+.4f} ({tta['low']:+.4f} to {tta['high']:+.4f})"
+    kept = f"kept for test and {tta['kept_folds']} of {tta['folds']} folds"
+    if not tta["kept"]:
+        kept = "not kept" + f" for test; for {tta['kept_folds']} of {tta['folds']} folds" * bool(tta["kept_folds"])
+    return f"tta {tta['views']}: {tta['plain']:.4f} without, {tta['augmented']:.4f} with; gain {gain}: {kept}"
 
 
 def _error(value: float | None) -> str:

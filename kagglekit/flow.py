@@ -31,7 +31,7 @@ from kagglekit.ledger import Ledger
 from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
-from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
 from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import Ran, members, offered, run_portfolio
@@ -263,6 +263,7 @@ class Flow:
         UsageError
             There is no such portfolio, or it has no model for this task.
         """
+        self.prepared.competition.refuse_several("A portfolio")
         chosen = members(portfolio, self._everything.experiments)
         if not budget.is_limited and n_jobs == 1:
             return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress)
@@ -308,6 +309,7 @@ class Flow:
         ConfigError
             There is no space for it: neither `[search.NAME]` nor a built-in one.
         """
+        self.prepared.competition.refuse_several("A search")
         budget = Budget(minutes)
         experiment = self._experiment(name)
         if (taken := trials_name(name)) in {*self.pipeline.experiments, *self.pipeline.ensembles}:
