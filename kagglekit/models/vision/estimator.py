@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -229,6 +229,9 @@ class TimmEstimator(BaseEstimator, ABC):
         self.random_state = random_state
         self.progress = progress
 
+    #: y may be a table of several targets.
+    learns_several: ClassVar[bool] = True
+
     @property
     def uses_eval_set(self) -> bool:
         """Whether `fit` wants rows to stop early by; cut them from the fit rows, never from those to be scored."""
@@ -282,7 +285,8 @@ class TimmEstimator(BaseEstimator, ABC):
         if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
             raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
-        self.best_epoch_, self.n_steps_, self.notes_ = 0, 0, ()
+        self.best_epoch_, self.n_steps_ = 0, 0
+        self.notes_: tuple[str, ...] = ()
         if not main.is_constant:
             with quiet(), repeatable(self.random_state):
                 self._fit_model(paths, encoded, eval_set)
