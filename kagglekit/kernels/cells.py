@@ -291,7 +291,7 @@ from kagglekit.kernels.picture import draw
 
 metric = flow.pipeline.competition.metric
 rows = flow.board_of(runs) if runs else []
-print(console.table(rows, metric) if rows else "No experiment has all its folds yet: the next session goes on.")
+print(console.table(rows, metric) if rows else "No experiment has all its folds here: others are at home, or wait.")
 if rows:
     picture = draw([(r.name, r.score, r.standard_error) for r in rows], metric, WORKING / "result.png")
     display(Image(str(picture)))
