@@ -16,7 +16,7 @@ from kagglekit.ladder import Costs, bake_off, climb, load_ladder, shared_split
 from kagglekit.ladder.memory import Memory
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.models import registry
-from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.models.vision.estimator import TimmClassifier
 from kagglekit.prepare import prepare
 from kagglekit.rungs import Ladder, Rung
