@@ -216,7 +216,7 @@ class Trainer:
         self.checkpoint = checkpoint or Checkpoint(None, "")
         self.n_steps, self._stage, self._epoch, self._is_over = 0, 0, 0, False
         self._learner: Any = None
-        self._size: int | None = None
+        self._size: Size | None = None
         self._average: WeightAverage | None = None
         self._learnt: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 
