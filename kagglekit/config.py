@@ -55,12 +55,21 @@ class CompetitionTable(_Table):
     task: Task
     metric: str
     id: str
-    target: str
+    target: str | list[str]
     form: Form | None = None
     classes: list[Label] = Field(default_factory=list)
     group: str | None = None
     time: str | None = None
     decision: Decision = "argmax"
+
+    @property
+    def target_columns(self) -> list[str]:
+        """The columns of the training table that are predicted."""
+        return [self.target] if isinstance(self.target, str) else self.target
+
+    @property
+    def has_several(self) -> bool:
+        return len(self.target_columns) > 1
 
 
 class DataTable(_Table):
@@ -124,6 +133,8 @@ class _ExperimentTable(_Table):
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
+    extra_targets: list[str] = Field(default_factory=list)
+    extra_weights: list[float] = Field(default_factory=list)
     optional: bool = False
 
 
@@ -170,6 +181,10 @@ class Experiment:
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
         The file beside the pipeline file that they were read from; "" for none.
+    extra_targets : tuple of str
+        Columns of the training table that an image model learns beside the target, with a head for each; never inputs.
+    extra_weights : tuple of float
+        Of their losses, beside 1 for the target; empty for 1 each.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
     offered : bool
@@ -196,6 +211,8 @@ class Experiment:
     recent: float | None = None
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
+    extra_targets: tuple[str, ...] = ()
+    extra_weights: tuple[float, ...] = ()
     optional: bool = False
     offered: bool = False
 
@@ -219,6 +236,8 @@ class Experiment:
             "features": self.features.plain if self.features else {},
             "seeds": self.seeds if self.seeds > 1 else 0,
             "calibrate": self.calibrate if self.calibrate != "none" else "",
+            "extra_targets": list(self.extra_targets),
+            "extra_weights": list(self.extra_weights),
             "pseudo": {**self.pseudo.settings, "share": self.pseudo_share} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
@@ -263,6 +282,7 @@ class Pipeline:
             "positive": "probability",
             "ranking": "ranking",
             "values": "value",
+            "columns": "probabilities" if self.competition.task.endswith("classification") else "values",
         }
         return usual.get(needs, "probability" if len(self.competition.classes) == 2 else "probabilities")
 
@@ -369,10 +389,13 @@ def _check_metric(facts: CompetitionTable, path: Path) -> None:
             f"{path}: no model of kagglekit predicts masks.",
             hint="Download the data, train a model of your own, and send its file with the kaggle command.",
         )
-    wants_classes = metric.needs != "values" and not metric.ordinal
+    if isinstance(facts.target, list) and not facts.has_several:
+        raise ConfigError(f"{path}: target is a list of {len(facts.target)}.", hint='Write one target as target = "a".')
+    needs = metric.of_one_target.needs
+    wants_classes = needs != "values" and not metric.ordinal
     if wants_classes and facts.task.endswith("regression"):
         raise ConfigError(f"{path}: metric '{metric.name}' scores classes, but the task is '{facts.task}'.")
-    if metric.needs == "values" and facts.task.endswith("classification"):
+    if needs == "values" and facts.task.endswith("classification"):
         raise ConfigError(f"{path}: metric '{metric.name}' scores numbers, but the task is '{facts.task}'.")
 
 
@@ -437,7 +460,7 @@ def _experiment(
     params = {key: value for key, value in merged.items() if key not in common}
     if "model" not in common:
         raise ConfigError(f"{where}: the key 'model' is missing.", hint='For example: model = "forest"')
-    if facts.metric == "rmsle":  # the rmse of logarithms, so those are what models should fit
+    if get_metric(facts.metric).of_one_target.name == "rmsle":  # the rmse of logarithms: models should fit those
         common.setdefault("target_transform", "log1p")
     table = _validate(_ExperimentTable, common, where)
     _check_common(table, facts, where)
@@ -471,12 +494,17 @@ def _experiment(
         recent=table.recent,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
+        extra_targets=tuple(table.extra_targets),
+        extra_weights=tuple(table.extra_weights),
         optional=table.optional,
     )
 
 
 def _check_common(table: _ExperimentTable, facts: CompetitionTable, where: str) -> None:
     """Refuse keys that contradict each other or the task."""
+    _check_extras(table, facts, where)
+    if facts.has_several:
+        _check_several(table, where)
     if table.calibrate != "none" and not facts.task.endswith("classification"):
         raise ConfigError(f"{where}: calibrate is for probabilities, and the task is '{facts.task}'.")
     if table.validation == "oob" and table.seeds > 1:
@@ -485,6 +513,34 @@ def _check_common(table: _ExperimentTable, facts: CompetitionTable, where: str) 
         raise ConfigError(
             f'{where}: pseudo needs validation = "folds": each fold\'s test labels come from models that never saw it.'
         )
+
+
+def _check_extras(table: _ExperimentTable, facts: CompetitionTable, where: str) -> None:
+    names, weights = table.extra_targets, table.extra_weights
+    if not names and not weights:
+        return
+    if weights and len(weights) != len(names):
+        raise ConfigError(f"{where}: extra_weights needs one number for each of {len(names)} extra_targets.")
+    if any(not weight > 0 for weight in weights):
+        raise ConfigError(f"{where}: extra_weights must be above 0, got {weights}.")
+    if twice := [name for name in names if names.count(name) > 1 or name in facts.target_columns]:
+        raise ConfigError(f"{where}: extra_targets names '{twice[0]}' twice, or it is the target.")
+    if table.model != "timm":
+        raise ConfigError(f"{where}: extra_targets is for model = \"timm\", got '{table.model}'.")
+    if table.bags or table.validation == "oob" or table.features:
+        raise ConfigError(f"{where}: extra_targets goes with neither bags, validation nor features; leave them out.")
+
+
+def _check_several(table: _ExperimentTable, where: str) -> None:
+    """Refuse what is made for one target."""
+    unfit = {
+        "calibrate": table.calibrate != "none",
+        "cleaning": table.cleaning is not None,
+        "pseudo": table.pseudo is not None,
+        "validation": table.validation != "folds",
+    }
+    if used := [key for key, is_used in unfit.items() if is_used]:
+        raise ConfigError(f"{where}: {used[0]} is for one target, and [competition] has several; leave it out.")
 
 
 def _labeller(
@@ -533,7 +589,9 @@ def _corrections(table: _ExperimentTable, facts: CompetitionTable, path: Path, w
         )
     numeric = facts.task.endswith("regression")
     try:
-        return read_corrections(path.parent / table.cleaning, id_column=facts.id, target=facts.target, numeric=numeric)
+        return read_corrections(
+            path.parent / table.cleaning, id_column=facts.id, target=facts.target_columns[0], numeric=numeric
+        )
     except KagglekitError as error:
         raise ConfigError(f"{where} cleaning: {error.message}", hint=error.hint) from error
 

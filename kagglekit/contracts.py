@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from kagglekit.errors import ConfigError, FoldsError, PredictionsError, StoreError, nearest, preview
+from kagglekit.errors import ConfigError, FoldsError, PredictionsError, StoreError, UsageError, nearest, preview
 from kagglekit.metrics import get_metric
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
 
 Label = str | int
 Task = Literal["classification", "regression", "image-classification", "image-regression", "image-segmentation"]
-Form = Literal["label", "value", "probability", "probabilities", "ranking", "mask"]
+Form = Literal["label", "value", "probability", "probabilities", "values", "ranking", "mask"]
 Decision = Literal["argmax", "shares", "threshold"]
 RunKind = Literal["oof", "oob", "blend"]
 
@@ -59,18 +59,21 @@ class Competition:
     metric : str
         A name that `kagglekit.metrics` knows.
     id, target : str
-        Columns of the training table.
+        Columns of the training table; of several targets, `target` is their names in one.
     classes : tuple of str or int
         Every label that can occur, sorted; empty for regression. For binary tasks the second is the positive class.
     group, time : str, optional
         Columns that folds must respect.
-    form : {"label", "value", "probability", "probabilities", "ranking", "mask"}
+    form : {"label", "value", "probability", "probabilities", "values", "ranking", "mask"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
-        per class, labels in order of belief separated by spaces, or a mask as run-length text (`kagglekit.masks`).
+        per class or target, one number per target, labels in order of belief separated by spaces, or a mask as
+        run-length text (`kagglekit.masks`).
     decision : {"argmax", "shares", "threshold"}
         How labels are made of probabilities: the likeliest class; for ordered integer classes, cuts of the expected
         class under which every class gets its share of the training rows; for two classes and a metric of labels, the
         threshold under which the other folds score best.
+    targets : tuple of str
+        Where several columns are predicted: all of them, numbers or yes-or-no labels (0 and 1); else empty.
 
     Raises
     ------
@@ -88,9 +91,10 @@ class Competition:
     time: str | None = None
     form: Form = "label"
     decision: Decision = "argmax"
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        get_metric(self.metric)
+        self._check_targets()
         for what, value, known in (("task", self.task, get_args(Task)), ("form", self.form, get_args(Form))):
             if value not in known:
                 raise ConfigError(f"{self.slug}: {what} '{value}' is unknown.", hint=nearest(value, known))
@@ -112,6 +116,60 @@ class Competition:
         if len(set(self.classes)) < len(self.classes):
             raise ConfigError(f"{self.slug}: a class is listed twice in {list(self.classes)}.")
 
+    def _check_targets(self) -> None:
+        metric = get_metric(self.metric)
+        if bool(self.targets) != bool(metric.base):
+            wanted = f"columnwise_{metric.name}" if self.targets else f'"{metric.base}" for one target'
+            raise ConfigError(
+                f"{self.slug}: metric '{self.metric}' does not suit {max(1, len(self.targets))} target(s).",
+                hint=f"Is it {wanted}? A columnwise metric is the mean over the columns of several targets.",
+            )
+        if not self.targets:
+            return
+        if len(set(self.targets)) < 2:
+            raise ConfigError(f"{self.slug}: several targets must differ, got {list(self.targets)}.")
+        if self.is_classification and self.classes != (0, 1):
+            raise ConfigError(f"{self.slug}: several labels must be 0 and 1, got {list(self.classes)}.")
+        wanted_form = "probabilities" if self.is_classification else "values"
+        if self.form != wanted_form or self.decision != "argmax":
+            raise ConfigError(
+                f"{self.slug}: several targets need form '{wanted_form}' and no decision, got '{self.form}' and "
+                f"'{self.decision}'."
+            )
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of the training table that are predicted: one, or several."""
+        return self.targets or (self.target,)
+
+    def answers(self, table: pd.DataFrame) -> Any:
+        """The true answers in a table: a Series, or a DataFrame with a column for each of several targets."""
+        return table[list(self.targets)] if self.targets else table[self.target]
+
+    def of(self, target: str) -> Competition:
+        """The competition that one of several targets would be by itself."""
+        return replace(
+            self,
+            target=target,
+            targets=(),
+            metric=get_metric(self.metric).base,
+            form="probability" if self.is_classification else "value",
+        )
+
+    def refuse_several(self, what: str) -> None:
+        """Say that something cannot be done for several targets.
+
+        Raises
+        ------
+        UsageError
+            There are several.
+        """
+        if self.targets:
+            raise UsageError(
+                f"{what} is for one target, and {self.slug} has {len(self.targets)}: {preview(self.targets)}.",
+                hint="prepare, train, ensemble, submit, board, compare and shakeup take several.",
+            )
+
     @property
     def is_classification(self) -> bool:
         return self.task.endswith("classification")
@@ -122,7 +180,9 @@ class Competition:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names of this competition's predictions: one per class, or the target alone."""
+        """Column names of this competition's predictions: one per class, or the target alone; or each of several."""
+        if self.targets:
+            return self.targets
         return tuple(str(c) for c in self.classes) if self.is_classification else (self.target,)
 
 

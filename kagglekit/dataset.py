@@ -169,8 +169,9 @@ class Prepared:
     features: str = ""
 
     @property
-    def y(self) -> pd.Series:
-        return self.train[self.competition.target]
+    def y(self) -> Any:
+        """The true answers by id: a Series, or a DataFrame with a column for each of several targets."""
+        return self.competition.answers(self.train)
 
     @property
     def X(self) -> pd.DataFrame:
@@ -209,7 +210,9 @@ class Prepared:
 
     @staticmethod
     def _read(folder: Path, facts: dict[str, Any], cache: Path) -> Prepared:
-        competition = Competition(**{**facts["competition"], "classes": tuple(facts["competition"]["classes"])})
+        stored = facts["competition"]
+        tuples = {key: tuple(stored.get(key, ())) for key in ("classes", "targets")}
+        competition = Competition(**{**stored, **tuples})
         files = RawData(folder.parent).files.absolute()
         train = _absolute(read_frame(folder / "train.parquet"), files)
         groups = train[competition.group] if competition.group else None

@@ -234,8 +234,8 @@ class _Look:
             self.reasons["target"] = f"{self.sample_name} asks for it."
         elif len(known) > 1:
             raise DataError(
-                f"{self.sample_name} asks for {len(known)} targets ({preview(known)}); a pipeline predicts one.",
-                hint="Make one pipeline for each, with a sample submission of two columns.",
+                f"{self.sample_name} asks for {len(known)} targets ({preview(known)}), and this command knows one.",
+                hint="Write the pipeline file by hand: docs/pipeline.md, 'Several targets', has an example.",
             )
         else:
             self.target = self._hidden_target(answers)

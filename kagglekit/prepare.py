@@ -20,7 +20,7 @@ from kagglekit.contracts import Competition, Folds, Label, repeated
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.files import sha256
-from kagglekit.folds import make_folds
+from kagglekit.folds import joint_strata, make_folds
 from kagglekit.progress import Progress, Silent
 from kagglekit.tables import read_table
 
@@ -74,10 +74,12 @@ def prepare(
     reader = _Reader(raw.files, pipeline)
     train, test, sample = reader.train(), reader.test(), reader.sample()
     competition = _competition(pipeline, train)
+    if competition.targets and competition.is_classification:
+        train = train.astype(dict.fromkeys(competition.targets, "int64"))  # true and false are 1 and 0
     given = _given_groups(pipeline, train)
     if competition.has_images and find_corrupt is not None:
         _check_images(raw.files, [*train["path"], *test["path"]], find_corrupt, progress)
-    shared = [c for c in train.columns if c in test.columns and c != competition.target]
+    shared = [c for c in train.columns if c in test.columns and c not in competition.target_columns]
     notes = _notes(train, test, competition, shared)
     X, X_test = (_add_features(frame[shared], features) for frame in (train, test))
     train = X.join(train[[c for c in train.columns if c not in X.columns]])
@@ -118,7 +120,11 @@ class _Reader:
 
     def train(self) -> pd.DataFrame:
         frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train)
-        target = self.facts.target
+        for target in self.facts.target_columns:
+            self._check_target(frame, target)
+        return self._finish(frame, self.tables.train_images, "train_images")
+
+    def _check_target(self, frame: pd.DataFrame, target: str) -> None:
         if target not in frame:
             raise ConfigError(
                 f"{self.where}: {self.tables.train} has no column '{target}'.", hint=nearest(target, frame)
@@ -129,7 +135,6 @@ class _Reader:
                 f"{preview(frame.index[missing])}.",
                 hint="Nothing can be learnt from them: drop them in a copy of the file, knowingly.",
             )
-        return self._finish(frame, self.tables.train_images, "train_images")
 
     def test(self) -> pd.DataFrame:
         frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
@@ -154,7 +159,9 @@ class _Reader:
         if not path.is_file():
             known = [p.relative_to(self.files).as_posix() for p in self.files.rglob("*.csv")]
             raise ConfigError(f"{self.where} [data] {key}: there is no file '{name}'.", hint=nearest(name, known))
-        return read_table(path, id_column=self.facts.id, target=self.facts.target)
+        # Several targets are numbers, whose text does not matter.
+        target = None if self.facts.has_several else self.facts.target_columns[0]
+        return read_table(path, id_column=self.facts.id, target=target)
 
     def _indexed(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         if self.facts.id not in frame:
@@ -180,7 +187,7 @@ class _Reader:
                     f"{self.where} [data]: an image task needs {key}.", hint='{key} = "folder/{image_id}"'
                 )
             frame = frame.assign(path=_paths(self.files, frame, pattern, f"{self.where} [data] {key}"))
-        unknown = [c for c in self.tables.drop if c not in frame and c != self.facts.target]
+        unknown = [c for c in self.tables.drop if c not in frame and c not in self.facts.target_columns]
         if unknown and key == "train_images":
             raise ConfigError(f"{self.where} [data] drop: no column '{unknown[0]}'.", hint=nearest(unknown[0], frame))
         return frame.drop(columns=[c for c in self.tables.drop if c in frame])
@@ -208,16 +215,18 @@ def _check_images(files: Path, paths: list[str], find_corrupt: FindCorrupt, prog
 def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
     facts = pipeline.competition
     classes: tuple[Label, ...] = ()
-    if facts.task.endswith("classification"):
-        classes = tuple(facts.classes) or tuple(sorted(train[facts.target].unique().tolist()))
-        if unknown := sorted({str(v) for v in train[facts.target].unique()} - {str(c) for c in classes}):
+    target = ", ".join(facts.target_columns)
+    if facts.has_several:
+        classes = _classes_of_several(pipeline, train)
+    elif facts.task.endswith("classification"):
+        classes = tuple(facts.classes) or tuple(sorted(train[target].unique().tolist()))
+        if unknown := sorted({str(v) for v in train[target].unique()} - {str(c) for c in classes}):
             raise DataError(
                 f"{pipeline.path}: the target has labels that [competition] classes lacks: {preview(unknown)}."
             )
-    elif not pd.api.types.is_numeric_dtype(train[facts.target]):
+    elif not pd.api.types.is_numeric_dtype(train[target]):
         raise DataError(
-            f"{pipeline.path}: task '{facts.task}' needs a numeric target; '{facts.target}' holds "
-            f"{train[facts.target].iloc[0]!r}.",
+            f"{pipeline.path}: task '{facts.task}' needs a numeric target; '{target}' holds {train[target].iloc[0]!r}.",
             hint='Perhaps task = "classification"?',
         )
     if pipeline.form == "probability" and len(classes) > 2:
@@ -233,13 +242,29 @@ def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
         task=facts.task,
         metric=facts.metric,
         id=facts.id,
-        target=facts.target,
+        target=target,
+        targets=tuple(facts.target_columns) if facts.has_several else (),
         classes=classes,
         group=facts.group,
         time=facts.time,
         form=pipeline.form,
         decision=facts.decision,
     )
+
+
+def _classes_of_several(pipeline: Pipeline, train: pd.DataFrame) -> tuple[Label, ...]:
+    """0 and 1 for several labels, none for several numbers, which the targets must hold."""
+    is_labels = pipeline.competition.task.endswith("classification")
+    for name in pipeline.competition.target_columns:
+        values = train[name].unique().tolist()
+        fits = set(values) <= {0, 1} if is_labels else pd.api.types.is_numeric_dtype(train[name])
+        if not fits:
+            wanted = "0 and 1" if is_labels else "numbers"
+            raise DataError(
+                f"{pipeline.path}: several targets of task '{pipeline.competition.task}' must hold {wanted}; '{name}' "
+                f"holds values such as {preview(values, 3)}."
+            )
+    return (0, 1) if is_labels else ()
 
 
 def _given_groups(pipeline: Pipeline, train: pd.DataFrame) -> pd.Series | None:
@@ -285,14 +310,14 @@ def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds
         n=table.n,
         seed=table.seed,
         repeats=table.repeats,
-        y=train[facts.target],
+        y=joint_strata(facts.answers(train), table.n) if facts.targets else train[facts.target],
         groups=train[facts.group] if facts.group else None,
         time=train[facts.time] if facts.time else None,
     )
 
 
 def _notes(train: pd.DataFrame, test: pd.DataFrame, competition: Competition, shared: list[str]) -> tuple[str, ...]:
-    only_train = [c for c in train.columns if c not in shared and c != competition.target]
+    only_train = [c for c in train.columns if c not in shared and c not in competition.target_columns]
     notes = [f"{len(train):,} training rows, {len(test):,} test rows, {len(shared)} shared columns"]
     if only_train:
         notes.append(f"left out, because test rows lack them: {preview(only_train)}")

@@ -26,11 +26,12 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Competition, Predictions, Run, Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, PredictionsError, StoreError, nearest, preview
-from kagglekit.folds import carve
+from kagglekit.folds import carve, joint_strata
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
+from kagglekit.models.several import PerTarget, learns_several
 from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
@@ -316,7 +317,7 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     job.check()
     estimator = job.estimator(experiment.seed + split.repeat)
     X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
     return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
 
 
@@ -381,6 +382,8 @@ class _Job:
             )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
+        for column in self.experiment.extra_targets:
+            self._refuse_unknown(column, list(self.prepared.train.columns))
         self.labels()
 
     def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
@@ -391,11 +394,18 @@ class _Job:
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
-        return frame[[c for c in chosen if c not in self.experiment.drop]]
+        unwanted = {*self.experiment.drop, *self.experiment.extra_targets}
+        return frame[[c for c in chosen if c not in unwanted]]
 
     def estimator(self, seed: int) -> Any:
-        """The model, or bags of it; `bags` wraps, the model's own settings stay what they are."""
-        model = self.model(seed)
+        """The model, or bags of it; `bags` wraps, the model's own settings stay what they are.
+
+        One that learns a single target is fitted for each of several.
+        """
+        one = self._bagged(self.model(seed), seed)
+        return PerTarget(one) if self.competition.targets and not learns_several(one) else one
+
+    def _bagged(self, model: Any, seed: int) -> Any:
         if not self.experiment.bags:
             return model
         bagged = BaggedClassifier if self.competition.is_classification else BaggedRegressor
@@ -427,17 +437,29 @@ class _Job:
             known = pd.concat([known, _named_apart(self.prepared.test[group])])
         return {"groups": known.loc[ids]}
 
-    def labels(self) -> pd.Series:
+    def extras(self, ids: pd.Index) -> dict[str, Any]:
+        """What `fit` is to learn beside the target: labels of these fit rows, and of no others."""
+        names = list(self.experiment.extra_targets)
+        if not names:
+            return {}
+        weights = dict(zip(names, self.experiment.extra_weights, strict=False))
+        return {"extra": self.prepared.train[names].reindex(ids), "extra_weights": weights}
+
+    def labels(self) -> Any:
         """What may be fitted on: labels after cleaning, without the rows that it leaves out."""
+        if self.competition.targets:
+            return self.prepared.y
         try:
             return corrected(self.prepared.y, self.experiment.cleaning, self.competition.classes)
         except DataError as error:
             raise DataError(f"Experiment '{self.experiment.name}': {error.message}", hint=error.hint) from error
 
-    def target(self) -> pd.Series:
+    def target(self) -> Any:
+        labels = self.labels()
         if self.competition.is_classification:
-            return self.labels()
-        return get_target(self.experiment.target_transform).forward(self.labels())
+            return labels
+        forward = get_target(self.experiment.target_transform).forward
+        return labels.apply(forward) if self.competition.targets else forward(labels)
 
     def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
         """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
@@ -478,7 +500,9 @@ class _Job:
             values, seen = estimator.predict_proba(X), [str(c) for c in estimator.classes_]
             frame = pd.DataFrame(values, index=X.index, columns=seen)
         else:
-            frame = pd.DataFrame({self.competition.target: np.asarray(estimator.predict(X))}, index=X.index)
+            columns = list(self.competition.columns)
+            values = np.asarray(estimator.predict(X)).reshape(len(X), len(columns))
+            frame = pd.DataFrame(values, index=X.index, columns=columns)
         return self.finish(frame)
 
     def finish(self, frame: pd.DataFrame) -> Predictions:
@@ -562,7 +586,7 @@ def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predicti
     """Predictions of the scored rows and of test by one model."""
     estimator = job.estimator(seed)
     X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
     oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
     return oof, job.predict(estimator, job.columns(job.prepared.test))
 
@@ -570,9 +594,11 @@ def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predicti
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
     facts = job.competition
     rows = job.prepared.train.loc[fit_ids]
+    labels = job.labels().loc[fit_ids]
+    strata = joint_strata(labels, 2) if facts.targets else labels
     return carve(
         fit_ids,
-        y=job.labels().loc[fit_ids] if job.prepared.folds.scheme.startswith("stratified") else None,
+        y=strata if job.prepared.folds.scheme.startswith("stratified") else None,
         groups=rows[facts.group] if facts.group else None,
         time=rows[facts.time] if facts.time else None,
         fraction=_CARVED,

@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -171,6 +171,9 @@ class TimmEstimator(BaseEstimator, ABC):
         self.precision = precision
         self.random_state = random_state
         self.progress = progress
+
+    #: y may be a table of several targets.
+    learns_several: ClassVar[bool] = True
 
     @property
     def uses_eval_set(self) -> bool:
