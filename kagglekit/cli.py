@@ -173,6 +173,60 @@ def search(
 
 
 @app.command()
+def ladder(
+    comp: Comp,
+    bake_off: Annotated[
+        str | None, typer.Option("--bake-off", help="Compare squish, crop, pad ... of this experiment instead.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Start nothing that would end later.")] = None,
+    full: Annotated[bool, typer.Option("--full/--no-full", help="Train what was promoted on all folds.")] = True,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Climb the pipeline's rungs: small models first on one shared fold, on to the next with what won."""
+    flow = _flow(comp, on, set_)
+    found = flow.bake_off(bake_off, minutes=minutes) if bake_off else flow.ladder(minutes=minutes, full=full)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.ladder(found))
+
+
+@app.command()
+def zoo(
+    family: Annotated[str | None, typer.Option(help="timm's module, or a part of a model's name.")] = None,
+    max_params: Annotated[float | None, typer.Option("--max-params", min=0, help="Parameters, in millions.")] = None,
+    max_macs: Annotated[float | None, typer.Option("--max-macs", min=0, help="Multiply-adds, in 10^9.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="The most accurate so many; 20 if there is no filter.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure how fast they are here; kept for next time.")] = False,
+    results: Annotated[Path | None, typer.Option(help="A newer results-imagenet.csv of timm's.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write accuracy against cost as a PNG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which image models are best? Accuracy on ImageNet, parameters, multiply-adds, and the time they take here."""
+    from kagglekit import zoo as models
+    from kagglekit.console import RichProgress, zoo_table
+
+    known = models.shipped_results() if results is None else models.read_results(results)
+    few = top or (None if family or max_params or max_macs or plot else 20)
+    chosen = models.filtered(known, family=family, max_params=max_params, max_macs=max_macs, top=few)
+    kept = models.speeds_file()
+    speeds = models.probe_speeds(chosen, kept, progress=RichProgress()) if probe else models.known_speeds(kept)
+    found = models.entries(chosen, speeds)
+    if plot is not None:
+        models.plot(found, plot)
+    if as_json:
+        _print([entry.as_json() for entry in found], as_json)
+        return
+    typer.echo(zoo_table(found, models.SOURCE if results is None else str(results)))
+    if plot is not None:
+        typer.echo(f"\n{_shown(plot)}")
+
+
+@app.command()
 def ensemble(
     comp: Comp,
     name: Annotated[str | None, typer.Argument(help="A table under [ensembles]; the first if none.")] = None,
@@ -302,6 +356,26 @@ def inspect(
         typer.echo(f"{found.words()}\n")
     for line in (*map(_shown, paths), *notes):
         typer.echo(line)
+
+
+@app.command("lr-find")
+def lr_find(
+    comp: Comp,
+    experiment: Annotated[str, typer.Argument(help="An experiment of images; it need not be trained.")],
+    batches: Annotated[int, typer.Option(min=100, help="Batches, each at a higher rate than the one before.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="The picture; reports/COMP/lr-EXPERIMENT.png if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the loss of an image model against a growing learning rate, and say which rate to try."""
+    results = _results(comp, on, set_)
+    found = results.rates(experiment, n_batches=batches)
+    path = found.draw(out or results.flow.workspace.sheets(comp) / f"lr-{experiment}.png")
+    if as_json:
+        _print(found.as_json() | {"file": str(_shown(path))}, as_json)
+        return
+    typer.echo(f"{found.words()}\n{_shown(path)}")
 
 
 @app.command()

@@ -20,6 +20,7 @@ from kagglekit.contracts import Decision, Form, Label, Task
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 from kagglekit.recipes import Recipes
+from kagglekit.rungs import Ladder, read_ladder
 from kagglekit.spaces import Space, read_space
 
 __all__ = [
@@ -129,6 +130,7 @@ class _ExperimentTable(_Table):
     features: str | None = None
     seeds: int = Field(default=1, ge=1, le=100)
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: str | None = None
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
@@ -171,6 +173,9 @@ class Experiment:
         Models of other seeds on the same rows, averaged.
     calibrate : {"none", "temperature", "clip"}
         How probabilities are mended once all folds are there (`kagglekit.calibration`).
+    keep_tta : {"if-better", "always"}
+        Whether predictions that look at each image in several views must beat plain ones on other folds' rows
+        (`kagglekit.scoring.kept_if_better`).
     pseudo : Experiment, optional
         The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
     pseudo_share : float
@@ -206,6 +211,7 @@ class Experiment:
     features_name: str = ""
     seeds: int = 1
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: Experiment | None = None
     pseudo_share: float = 0.5
     recent: float | None = None
@@ -238,6 +244,7 @@ class Experiment:
             "calibrate": self.calibrate if self.calibrate != "none" else "",
             "extra_targets": list(self.extra_targets),
             "extra_weights": list(self.extra_weights),
+            "keep_tta": self.keep_tta if self.keep_tta != "if-better" else "",
             "pseudo": {**self.pseudo.settings, "share": self.pseudo_share} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
@@ -270,6 +277,7 @@ class Pipeline:
     ensembles: Mapping[str, EnsembleTable]
     path: Path
     searches: Mapping[str, Space] = field(default_factory=dict)
+    ladder: Ladder | None = None
 
     @property
     def form(self) -> Form:
@@ -331,7 +339,7 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search")
+    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search", "ladder")
     _refuse_unknown(raw, known, f"{path}")
     for key in ("features", "experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
@@ -362,6 +370,7 @@ def load_pipeline(
             name: _search(name, table, experiments, competition, check_params, f"{path} [search.{name}]")
             for name, table in raw["search"].items()
         },
+        ladder=_ladder(raw, experiments, competition, check_params, path),
     )
     _check_ensembles(pipeline)
     return pipeline
@@ -489,6 +498,7 @@ def _experiment(
         features_name=table.features or "",
         seeds=table.seeds,
         calibrate=table.calibrate,
+        keep_tta=table.keep_tta,
         pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
         pseudo_share=table.pseudo_share,
         recent=table.recent,
@@ -635,6 +645,28 @@ def _search(
             raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 
     return read_space(table, check, where)
+
+
+def _ladder(
+    raw: Mapping[str, Any],
+    experiments: Mapping[str, Experiment],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
+) -> Ladder | None:
+    if "ladder" not in raw:
+        return None
+
+    def check(experiment: str, setting: str, value: Any) -> Any:
+        return check_params(experiments[experiment].model, {setting: value}, facts.task)[setting]
+
+    found = read_ladder(raw["ladder"], [*experiments, *raw["ensembles"]], check, f"{path} [ladder]")
+    if found.start not in experiments or experiments[found.start].validation == "oob":
+        raise ConfigError(
+            f"{path} [ladder]: start = '{found.start}' has no folds to be compared on.",
+            hint='Name an experiment with validation = "folds".',
+        )
+    return found
 
 
 def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:

@@ -379,8 +379,13 @@ class Run:
         For blends: how they were chosen, what each member adds, how alike members err; plain JSON values.
     seed_scores : tuple of tuples of float
         Where models of several seeds were averaged: for each fit, the score of each seed's model alone.
+    tta : mapping
+        Where each image was looked at in several views: the scores with and without, the interval of their difference
+        and what was kept; plain JSON values.
     unscored : int
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
+    notes : tuple of str
+        What was done otherwise than the settings say: a smaller batch, because memory was short.
     versions, git : mapping of str to str
         What it was made with.
     features : str
@@ -407,7 +412,9 @@ class Run:
     fit_score: float | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
     seed_scores: tuple[tuple[float, ...], ...] = ()
+    tta: Mapping[str, Any] = field(default_factory=dict)
     unscored: int = 0
+    notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     features: str = ""

@@ -18,11 +18,13 @@ from kagglekit.files import sha256
 from kagglekit.flow import Flow
 from kagglekit.inspect import (
     Inspection,
+    Rates,
     Subject,
     batch_sheet,
     inspect_table,
     save_sheet,
     sees_pictures,
+    sweep_experiment,
     worst_sheet,
 )
 from kagglekit.metrics import get_metric
@@ -130,6 +132,18 @@ class Results:
             file=file,
             retrain=retrain,
             progress=flow.progress,
+        )
+
+    def rates(self, name: str, *, n_batches: int) -> Rates:
+        """How the loss of an experiment of images goes with the learning rate.
+
+        Raises
+        ------
+        UsageError
+            There is no such experiment, or its model has no such rate.
+        """
+        return sweep_experiment(
+            self.flow.prepared, self.flow.pipeline.experiment(name), n_batches=n_batches, progress=self.flow.progress
         )
 
     def inspect(self, folder: Path, name: str | None = None) -> tuple[list[Path], list[str]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from kagglekit.models.several import PerTarget, learns_several
 from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import calibrate, fold_scores
+from kagglekit.scoring import calibrate, fold_scores, kept_if_better
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
@@ -56,7 +57,7 @@ _CARVED = 0.15  # share of the fit rows that early stopping watches
 # rows in 16 of 18 pairs of a model and a small table: a leaf's size, for one, is chosen for full numbers of rows.
 _DRAW: Mapping[str, Any] = {"bootstrap": True, "max_samples": 1.0}
 # Where and how fast, or said elsewhere.
-_NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "precision", "random_state")
+_NOT_SETTINGS = ("cache_dir", "checkpoint_dir", "progress", "n_jobs", "precision", "random_state")
 _NEXT_SEED = 1000  # apart from those of repeats, which count up by one
 OnFold = Callable[[FoldResult], None]
 MayFit = Callable[[str], bool]
@@ -80,7 +81,9 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     labelled = {}
     if experiment.pseudo is not None:
         labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), "share": experiment.pseudo_share}}
-    return {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    resolved = {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    plain: dict[str, Any] = json.loads(json.dumps(resolved))  # as a file holds them: tuples are lists
+    return plain
 
 
 def run_settings(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
@@ -186,6 +189,7 @@ def _train(
     job = replace(job, labeller=_labeller(job, store, n_jobs))
     job.check()
     with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
+        job = replace(job, checkpoints=draft.checkpoints)
         if job.experiment.validation == "oob":
             is_possible = draft.fold("oob") is not None or may_fit("oob")
             results = _oob(job, draft, on_fold) if is_possible else []
@@ -356,6 +360,7 @@ class _Job:
     progress: Progress
     labeller: _Labeller | None = None
     workers: Stoppable | None = None
+    checkpoints: Callable[[str], Path] | None = None
 
     @property
     def competition(self) -> Competition:
@@ -426,6 +431,13 @@ class _Job:
                 own.setdefault(name, value)
         model = registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
         return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
+
+    def kept(self, estimator: Any, fit: str) -> Any:
+        """The estimator, told where to keep how far it is, if it can: also inside bags and behind recipes."""
+        for name in [n for n in estimator.get_params() if n.split("__")[-1] == "checkpoint_dir"]:
+            if self.checkpoints is not None:
+                estimator.set_params(**{name: str(self.checkpoints(fit))})
+        return estimator
 
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
         """What `fit` needs besides, so that bags draw whole groups."""
@@ -570,25 +582,53 @@ def _fitted_fold(job: _Job, split: Split) -> FoldResult:
     start = time.perf_counter()
     seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
     fits = [_fit_once(job, split, seed) for seed in seeds]
-    oof = _mean_by_id([oof for oof, _ in fits], split.score_ids)
+    oof, test = _mean_of(job, split, [fit.found for fit in fits])
+    plain = [fit.plain for fit in fits if fit.plain is not None]
     return FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
-        test=_mean_by_id([test for _, test in fits], job.prepared.test.index),
+        test=test,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
-        seed_scores=tuple(job.score(oof) for oof, _ in fits) if len(fits) > 1 else (),
+        seed_scores=tuple(job.score(fit.found[0]) for fit in fits) if len(fits) > 1 else (),
+        notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes)),
+        plain=_mean_of(job, split, plain) if plain else None,
     )
 
 
-def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
-    """Predictions of the scored rows and of test by one model."""
-    estimator = job.estimator(seed)
+_Both = tuple[Predictions, Predictions]
+"""Predictions of the scored rows and of test."""
+
+
+def _mean_of(job: _Job, split: Split, found: Sequence[_Both]) -> _Both:
+    oof, test = zip(*found, strict=True)
+    return _mean_by_id(oof, split.score_ids), _mean_by_id(test, job.prepared.test.index)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What one model predicts and, where it looks at each image in several views, what it does without."""
+
+    found: _Both
+    plain: _Both | None
+    notes: tuple[str, ...]
+
+
+def _fit_once(job: _Job, split: Split, seed: int) -> _Fit:
+    estimator = job.kept(job.estimator(seed), split.name)
     X, y, stop_by = job.fit_rows(split, estimator)
     estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
-    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
-    return oof, job.predict(estimator, job.columns(job.prepared.test))
+    scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
+
+    def both() -> _Both:
+        return job.predict(estimator, scored), job.predict(estimator, test)
+
+    found, plain = both(), None
+    if getattr(estimator, "tta", False):
+        estimator.set_params(tta=False)
+        plain = both()
+    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())))
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
@@ -657,7 +697,7 @@ def _more_bags(job: _Job) -> str:
 def _fit_oob(job: _Job) -> FoldResult:
     start = time.perf_counter()
     X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
-    estimator = job.estimator(job.experiment.seed)
+    estimator = job.kept(job.estimator(job.experiment.seed), "oob")
     # Behind recipes stands the model itself, whose setting it is.
     drawing = estimator if job.experiment.bags or not job.experiment.features else estimator.estimator
     if "oob" not in drawing.get_params(deep=False):
@@ -701,6 +741,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     is_oob = experiment.validation == "oob"
     oof = results[0].oof if is_oob else _mean_by_id([r.oof for r in results], prepared.folds.scored_ids)
     test = _mean_by_id([r.test for r in results], prepared.test.index)
+    oof, test, tta = _views_kept(prepared, experiment, results, (oof, test))
     if experiment.calibrate != "none":
         facts, folds = prepared.competition, prepared.folds
         mended = calibrate(experiment.calibrate, oof.frame, test.frame, prepared.y, folds, facts)
@@ -719,6 +760,8 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         oof=oof,
         test=test,
         seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
+        tta=tta,
+        notes=tuple(dict.fromkeys(note for r in results for note in r.notes)),
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),
@@ -732,6 +775,27 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     expected = ids[ids.isin(oof.ids)] if is_oob else prepared.folds.scored_ids
     run.check_ids(expected, prepared.test.index, prepared.competition.columns)
     return run
+
+
+def _views_kept(
+    prepared: Prepared, experiment: Experiment, results: Sequence[FoldResult], found: _Both
+) -> tuple[Predictions, Predictions, dict[str, Any]]:
+    """What of test-time augmentation is kept, once all folds are there."""
+    plain = [result.plain for result in results if result.plain is not None]
+    if len(plain) < len(results):
+        return *found, {}
+    oof = _mean_by_id([part for part, _ in plain], prepared.folds.scored_ids)
+    test = _mean_by_id([part for _, part in plain], prepared.test.index)
+    *kept, facts = kept_if_better(
+        (oof.frame, test.frame),
+        (found[0].frame, found[1].frame),
+        prepared.y,
+        prepared.folds,
+        prepared.competition,
+        always=experiment.keep_tta == "always",
+    )
+    views = experiment.params["tta"]
+    return Predictions(kept[0]), Predictions(kept[1]), {"views": "flip" if views is True else views, **facts}
 
 
 def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
@@ -748,7 +812,7 @@ def _scores(
     prepared: Prepared, experiment: Experiment, oof: Predictions, results: Sequence[FoldResult]
 ) -> tuple[float, ...]:
     """One score for each fit; or, for out-of-bag predictions, decisions and calibration, one for each fold's rows."""
-    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none"
+    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none" and not results[0].plain
     if results[0].name != "oob" and as_fitted:
         return tuple(r.score for r in results)
     return fold_scores(oof.frame, prepared.y, prepared.folds, prepared.competition)

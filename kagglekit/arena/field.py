@@ -109,6 +109,8 @@ def rivals_answers(hosted: Hosted, teams: int | None = None) -> dict[str, pd.Dat
     lines = {b.team: b for b in hosted.baselines}
     poles = _poles(hosted.competition, hosted.solution_frame(), lines, answers)
     n = len(hosted.rivals) if teams is None else teams
+    if n:
+        hosted.competition.refuse_several("A field of simulated teams")
     return dict(rivals_of(hosted.competition, poles, n)) if poles is not None else {}
 
 

@@ -132,6 +132,8 @@ def create(
     check_targets(solution, sample)
     given = Given(metric, task, form, classes, group, time)
     competition, guesses = guess_competition(name, given, solution, sample, folder, names)
+    if teams:
+        competition.refuse_several("A field of simulated teams")
     _check_ids(solution, sample, competition, sample_name)
     _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)

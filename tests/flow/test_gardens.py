@@ -27,6 +27,8 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     metric = "columnwise_rmse" if numbers else "columnwise_log_loss"
     assert metric in said.out + said.err
     assert "targets" in kagglekit("new", "gardens").err
+    refused = kagglekit("arena", "create", str(folder), "--name", "others", "--teams", "3")
+    assert "A field of simulated teams is for one target" in refused.err
     write_pipeline(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, "gardens")
     result = as_json(kagglekit("submit", "gardens", "--json"))
     answers = pd.read_csv(tmp_path / result["file"], index_col="bed")

@@ -133,7 +133,9 @@ def test_rows_without_a_label_teach_nothing(name: str) -> None:
 
 
 def test_an_unknown_label_is_missing() -> None:
-    assert SingleLabel.fit(LABELS).encode(np.array(["c", "zebra", "a"])).tolist() == [2, -1, 0]
+    objective = SingleLabel.fit(LABELS)
+    assert objective.encode(np.array(["c", "zebra", "a"])).tolist() == [2, -1, 0]
+    assert objective.encode(pd.DataFrame({"y": LABELS})).tolist() == [1, 0, 2, 0, 0, 1]
 
 
 def test_every_head_has_its_own_mean_and_weight() -> None:

@@ -69,6 +69,5 @@ def _features(model: Any, batches: Batches) -> Iterator[np.ndarray]:
     model.eval()
     with import_torch().no_grad():
         for start in range(0, len(batches.paths), _FEATURE_CHUNK):
-            images = batches.images.take(batches.paths[start : start + _FEATURE_CHUNK])
-            x = batches.normalize(images, batches.device)
+            x = batches.lens(batches.images.rows(batches.paths[start : start + _FEATURE_CHUNK]), batches.device)
             yield model.forward_head(model.forward_features(x), pre_logits=True).float().cpu().numpy()

@@ -131,7 +131,7 @@ class SingleLabel(_Head):
         return len(self.classes) < 2
 
     def encode(self, y: Any) -> np.ndarray:
-        labels = np.asarray(y)
+        labels = np.asarray(y).ravel()  # a frame of one column holds one target
         places = np.clip(np.searchsorted(self.classes, labels), 0, len(self.classes) - 1)
         return np.where(self.classes[places] == labels, places, -1).astype(np.int64)
 
