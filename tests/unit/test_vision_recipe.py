@@ -134,7 +134,7 @@ def test_rates_of_head_and_first_layers_are_settings(data) -> None:
         return float((fitted(data, **rates).model_.state_dict()[name] - before[name]).abs().max())
 
     assert moved("fc.weight", head_mult=9.0) > 2 * moved("fc.weight", head_mult=1.0)
-    assert moved("conv1.weight", first_mult=1.0) > 2 * moved("conv1.weight", first_mult=0.1)
+    assert moved("conv1.0.weight", first_mult=1.0) > 2 * moved("conv1.0.weight", first_mult=0.1)
 
 
 def test_the_rates_are_swept_and_nothing_is_fitted(data) -> None:

@@ -105,3 +105,7 @@ def test_mixed_precision_is_fastais_own(tmp_path: Path, precision, expected) -> 
     learner = learner_of(model, batches_of(tmp_path, 6, 3), recipe, torch.nn.functional.cross_entropy)
     found = [c for c in learner.cbs if type(c).__name__ == "MixedPrecision"]
     assert [str(c.amp_mode.value) for c in found] == ([expected] if expected else [])
+    order = [type(c).__name__ for c in learner.cbs.sorted("order")]
+    # Gradients are summed, then looked at for overflow and unscaled, then clipped: once for each step.
+    steps = [name for name in order if name in ("Accumulate", "MixedPrecision", "GradientClip")]
+    assert steps == ["Accumulate", *(["MixedPrecision"] if expected else []), "GradientClip"]

@@ -29,7 +29,8 @@ class Best:
 
     def __init__(self, patience: int, loss: Callable[[], float]) -> None:
         self.patience, self.loss = patience, loss
-        self.epoch, self.state = 0, None
+        self.epoch = 0
+        self.state: dict[str, Any] | None = None
         self._lowest, self._seen = math.inf, 0
 
     def judge(self, model: Any) -> bool:

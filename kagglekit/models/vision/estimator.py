@@ -285,7 +285,8 @@ class TimmEstimator(BaseEstimator, ABC):
         if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
             raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
-        self.best_epoch_, self.n_steps_, self.notes_ = 0, 0, ()
+        self.best_epoch_, self.n_steps_ = 0, 0
+        self.notes_: tuple[str, ...] = ()
         if not main.is_constant:
             with quiet(), repeatable(self.random_state):
                 self._fit_model(paths, encoded, eval_set)

@@ -62,7 +62,7 @@ class _Grow(Hook):
         from fastai.callback.core import CancelFitException
 
         n = len(self.losses) + 1
-        self._mean = _SMOOTH * self._mean + (1 - _SMOOTH) * float(self.learn.loss)
+        self._mean = _SMOOTH * self._mean + (1 - _SMOOTH) * float(self.learn.loss.detach())
         self.losses.append(self._mean / (1 - _SMOOTH**n))
         self.on_batch()
         exploded = self.losses[-1] > _DIVERGED * min(self.losses) and 2 * n > self.n_batches

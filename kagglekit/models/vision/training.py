@@ -216,9 +216,9 @@ class Trainer:
         self.checkpoint = checkpoint or Checkpoint(None, "")
         self.n_steps, self._stage, self._epoch, self._is_over = 0, 0, 0, False
         self._learner: Any = None
-        self._size: int | None = None
+        self._size: Size | None = None
         self._average: WeightAverage | None = None
-        self._scaler: dict[str, Any] = {}
+        self._learnt: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 
     def run(self) -> None:
         """Train through all stages, or what is left of them, and leave the model with the weights to predict by.
@@ -245,17 +245,19 @@ class Trainer:
     def _fit(self, stage: Stage) -> None:
         self._open(stage)
         learner, recipe, start = self._learner, self.recipe, self._epoch
-        if stage.frozen:
-            learner.freeze()
-            learner.fit_one_cycle(stage.epochs, recipe.lr, pct_start=0.9, start_epoch=start)
-            return
-        learner.unfreeze()
-        if recipe.ema and self._average is None:
+        (learner.freeze if stage.frozen else learner.unfreeze)()
+        if self._learnt is not None and start:
+            load_optimizer(learner.opt, *self._learnt)  # not earlier: freezing clears what an optimizer has learnt
+        self._learnt = None
+        if recipe.ema and self._average is None and not stage.frozen:
             self._average = WeightAverage(self.model, recipe.ema)
-        learner.fit_one_cycle(stage.epochs, rates(recipe), pct_start=0.3, div=10, start_epoch=start)
+        if stage.frozen:
+            learner.fit_one_cycle(stage.epochs, recipe.lr, pct_start=0.9, start_epoch=start)
+        else:
+            learner.fit_one_cycle(stage.epochs, rates(recipe), pct_start=0.3, div=10, start_epoch=start)
 
     def _open(self, stage: Stage) -> None:
-        """A Learner at the stage's size; one is kept, with what its optimizer has learnt, as long as the size is."""
+        """A Learner at the stage's size; one is kept as long as the size is."""
         if stage.size == self._size:
             return
         _set_size(self.model, stage.size)
@@ -293,8 +295,8 @@ class Trainer:
             return
         tensors, numbers = optimizer_state(self._learner.opt)
         parts = {"model": self.model.state_dict(), "optimizer": tensors, "chance": self._chance()}
-        facts = {"stage": self._stage, "epoch": self._epoch, "n_steps": self.n_steps, "over": self._is_over}
-        facts |= {"optimizer": numbers, "scaler": _scaler_state(self._learner)}
+        facts: dict[str, Any] = {"stage": self._stage, "epoch": self._epoch, "over": self._is_over}
+        facts |= {"n_steps": self.n_steps, "optimizer": numbers, "scaler": _scaler_state(self._learner)}
         if self._average is not None:
             parts["average"] = self._average.state
             facts["averaged"] = self._average.n_updates
@@ -310,8 +312,7 @@ class Trainer:
         self.n_steps = facts["n_steps"]
         self._open(self.recipe.stages[self._stage])
         self.model.load_state_dict(saved.part("model"))
-        self._learner.create_opt()
-        load_optimizer(self._learner.opt, saved.part("optimizer"), facts["optimizer"])
+        self._learnt = saved.part("optimizer"), facts["optimizer"]
         if scaler := facts["scaler"]:
             self._learner.add_cb(_Rescale(scaler))
         if "averaged" in facts:
