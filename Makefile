@@ -72,7 +72,7 @@ layers: $(READY)
 # torchvision is built for one torch release: the two are held together by hand.
 constraints:
 	printf 'torch==2.14.1\ntorchvision==0.29.1\n' > $(VENV)/held.txt
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --extra onnx --group dev --universal --python-version 3.11 --upgrade \
 	  --constraint $(VENV)/held.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 

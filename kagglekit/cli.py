@@ -333,6 +333,7 @@ def inspect(
     out: Annotated[Path | None, typer.Option(help="A folder for pictures and tables; reports/COMP if none.")] = None,
     only: Annotated[str | None, typer.Option(help="Parts for a table: importance,trees; all if none.")] = None,
     row: Annotated[str | None, typer.Option(help="The id of a row whose prediction is taken apart.")] = None,
+    heat: Annotated[bool, typer.Option("--heat", help="Images: draw where a model looks (Grad-CAM).")] = False,
     on: On = None,
     set_: Set = None,
     as_json: Json = False,
@@ -345,8 +346,12 @@ def inspect(
             from kagglekit.errors import UsageError
 
             raise UsageError(f"--only and --row are for tables, and '{comp}' is a competition of images.")
-        paths, notes = results.inspect(folder, name)
+        paths, notes = results.inspect(folder, name, heat=heat)
     else:
+        if heat:
+            from kagglekit.errors import UsageError
+
+            raise UsageError(f"--heat is for images, and '{comp}' is a competition of tables.")
         parts = [part.strip() for part in (only or "").split(",") if part.strip()]
         found = results.understand(name, only=parts, row=row)
         paths, notes = found.save(folder), []
@@ -376,6 +381,56 @@ def lr_find(
         _print(found.as_json() | {"file": str(_shown(path))}, as_json)
         return
     typer.echo(f"{found.words()}\n{_shown(path)}")
+
+
+@app.command()
+def export(
+    comp: Comp,
+    run: Annotated[str, typer.Argument(help="Experiment or run id, of an image model.")],
+    to: Annotated[Path | None, typer.Option(help="A new folder; exports/COMP/RUN if none.")] = None,
+    fit: Annotated[str, typer.Option(help="folds, one of them (fold-0), or all: a new model on all rows.")] = "folds",
+    fastai: Annotated[bool, typer.Option("--fastai", help="Write export.pkl for fastai's load_learner too.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too; needs the extra onnx.")] = False,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """Write a run's image models as safetensors and JSON, which `kagglekit predict` and `demo` read."""
+    made = _results(comp, on, set_).export(run, to, fit=fit, fastai=fastai, onnx=onnx)
+    typer.echo(f"{_shown(made.folder)}\n{made.words()}")
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kagglekit export` wrote.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="Labels to print for each image.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """What an exported model says of image files: labels with probabilities, or values."""
+    from kagglekit.image_files import named_images
+    from kagglekit.models.vision.exported import load
+
+    files = named_images(images)
+    model = load(folder)
+    found = model.answers(files)
+    if as_json:
+        _print({path: {str(c): v for c, v in row.items()} for path, row in found.to_dict("index").items()}, as_json)
+        return
+    for path, row in found.iterrows():
+        typer.echo(f"{path}: {model.words(row, top=top)}")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kagglekit export` wrote.")],
+    examples: Annotated[list[Path] | None, typer.Argument(help="Pictures to be offered on the page.")] = None,
+    to: Annotated[Path | None, typer.Option(help="A new folder; FOLDER-space if none.")] = None,
+) -> None:
+    """Write a page that classifies pictures (Gradio): app.py and what it needs, ready for a Hugging Face Space."""
+    from kagglekit.demo import write_space
+
+    made = write_space(folder, to or folder.with_name(f"{folder.name}-space"), examples=examples or ())
+    typer.echo(f"{_shown(made)}: look at it with `pip install gradio` and `python {_shown(made)}/app.py`.")
 
 
 @app.command()

@@ -78,6 +78,9 @@ class DataTable(_Table):
 
     `train_images` and `test_images` are patterns whose `{column}` parts are filled from the row, such as
     `"train_images/{label}/{image_id}"`. Where a competition has no test table, `test` is the sample submission.
+
+    Where there is no training table either, `train_folder` holds labelled images: `labels` is "folder" (the name of the
+    folder that an image lies in) or a regular expression that its name matches. `test_folder` holds those to predict.
     """
 
     train: str = "train.csv"
@@ -85,6 +88,9 @@ class DataTable(_Table):
     sample: str = "sample_submission.csv"
     train_images: str | None = None
     test_images: str | None = None
+    train_folder: str | None = None
+    labels: str | None = None
+    test_folder: str | None = None
     drop: list[str] = Field(default_factory=list)
 
 
@@ -137,6 +143,7 @@ class _ExperimentTable(_Table):
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     extra_targets: list[str] = Field(default_factory=list)
     extra_weights: list[float] = Field(default_factory=list)
+    keep_models: bool = False
     optional: bool = False
 
 
@@ -190,6 +197,8 @@ class Experiment:
         Columns of the training table that an image model learns beside the target, with a head for each; never inputs.
     extra_weights : tuple of float
         Of their losses, beside 1 for the target; empty for 1 each.
+    keep_models : bool
+        Whether fitted image models are kept with the run; it decides no result, and so is none of the settings.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
     offered : bool
@@ -219,6 +228,7 @@ class Experiment:
     cleaning_file: str = ""
     extra_targets: tuple[str, ...] = ()
     extra_weights: tuple[float, ...] = ()
+    keep_models: bool = False
     optional: bool = False
     offered: bool = False
 
@@ -507,6 +517,7 @@ def _experiment(
         cleaning_file=table.cleaning or "",
         extra_targets=tuple(table.extra_targets),
         extra_weights=tuple(table.extra_weights),
+        keep_models=table.keep_models,
         optional=table.optional,
     )
 

@@ -21,6 +21,7 @@ from kagglekit.dataset import Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.files import sha256
 from kagglekit.folds import joint_strata, make_folds
+from kagglekit.image_files import FOLDER, ids_of, image_names, label_rows, pattern_of
 from kagglekit.progress import Progress, Silent
 from kagglekit.tables import read_table
 
@@ -32,6 +33,7 @@ FindCorrupt = Callable[[list[str], Progress], list[tuple[str, str]]]
 # What code that somebody else wrote may raise by mistake.
 _AUTHORS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError, ValueError)
 _GROUP = "group_of_row"
+_FOLDER_KEYS = ("train_folder", "labels", "test_folder")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -103,6 +105,10 @@ def prepare(
 def _data_key(fingerprint: str, pipeline: Pipeline, features: Path) -> str:
     code = features.read_text(encoding="utf-8") if features.is_file() else ""
     tables = [table.model_dump(mode="json") for table in (pipeline.competition, pipeline.data)]
+    # Absent where unset: data that were prepared before there were such keys keep their fingerprint.
+    tables[1] = {
+        k: v for k, v in tables[1].items() if v is not None or k not in ("train_folder", "labels", "test_folder")
+    }
     return _digest(fingerprint, *tables, pipeline.form, code)
 
 
@@ -119,6 +125,8 @@ class _Reader:
         self.has_images = pipeline.competition.task.startswith("image")
 
     def train(self) -> pd.DataFrame:
+        if self.tables.train_folder is not None:
+            return self._labelled(self.tables.train_folder)
         frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train)
         for target in self.facts.target_columns:
             self._check_target(frame, target)
@@ -137,6 +145,8 @@ class _Reader:
             )
 
     def test(self) -> pd.DataFrame:
+        if self.tables.test_folder is not None:
+            return self._unlabelled(self.tables.test_folder)
         frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
         frame = self._finish(frame, self.tables.test_images, "test_images")
         ids = pd.Index(self.sample()[self.facts.id])
@@ -148,7 +158,50 @@ class _Reader:
             )
         return frame
 
+    def _labelled(self, name: str) -> pd.DataFrame:
+        """Training images with the labels that their folders or names give them."""
+        where, facts = f"{self.where} [data]", self.facts
+        self._refuse_both("train_folder", name, self.tables.train_images)
+        if facts.has_several:
+            raise ConfigError(f"{where} train_folder: folders and names give one target; several need a table.")
+        target = facts.target_columns[0]
+        pattern = pattern_of(self.tables.labels or FOLDER, target, f"{where} labels")
+        frame = label_rows(self.files / name, pattern, target, f"{where} train_folder")
+        frame = frame.rename(columns={"file": facts.id})
+        if facts.task.endswith("regression"):
+            frame[target] = pd.to_numeric(frame[target], errors="coerce")
+            if (lost := frame[target].isna()).any():
+                raise DataError(f"{where} labels: no number: {preview(frame.loc[lost, facts.id])}.")
+        return self._finish(self._indexed(frame, name), f"{name}/{{{facts.id}}}", "train_images")
+
+    def _unlabelled(self, name: str) -> pd.DataFrame:
+        """Images to predict, by the ids of the sample submission: paths inside the folder, names, or names bare."""
+        self._refuse_both("test_folder", name, self.tables.test_images)
+        names, where = image_names(self.files / name), f"{self.where} [data] test_folder"
+        if not names:
+            raise DataError(f"{where}: there are no images in {self.files / name}.")
+        ids = ids_of(names, self.sample()[self.facts.id].tolist(), where)
+        frame = self._indexed(pd.DataFrame({self.facts.id: ids, "file": names}), name)
+        return self._finish(frame, f"{name}/{{file}}", "test_images").drop(columns="file")
+
+    def _refuse_both(self, key: str, name: str, pattern: str | None) -> None:
+        where = f"{self.where} [data] {key}"
+        if not self.has_images:
+            raise ConfigError(f"{where}: a folder of images needs an image task, not '{self.facts.task}'.")
+        if pattern is not None:
+            raise ConfigError(f"{where}: leave out {key.replace('folder', 'images')}, which is for images of a table.")
+        if not (self.files / name).is_dir():
+            known = {p.parent.relative_to(self.files).as_posix() for p in self.files.rglob("*") if p.is_file()}
+            raise ConfigError(f"{where}: there is no folder '{name}'.", hint=nearest(name, known))
+
+    def _made_sample(self, folder: str) -> pd.DataFrame:
+        """Where there is no sample submission: one row for each image, by its path inside the folder."""
+        names = image_names(self.files / folder)
+        return pd.DataFrame({self.facts.id: names, self.facts.target_columns[0]: ""})
+
     def sample(self) -> pd.DataFrame:
+        if self.tables.test_folder is not None and not (self.files / self.tables.sample).is_file():
+            return self._made_sample(self.tables.test_folder)
         frame = self._csv(self.tables.sample, "sample")
         if self.facts.id not in frame:
             raise ConfigError(f"{self.where}: {self.tables.sample} has no column '{self.facts.id}'.")

@@ -10,6 +10,7 @@
         .checkpoints/       where unfinished fits of image models stand; gone when their fold is there
         run.json            everything else about the run
         COMPLETE            written last: SHA-256 of the three files above
+        models/fold-0/ ...  with `keep_models`: each fitted image model, exported; they carry hashes of their own
 
 A killed run goes on at its first missing fold. A finished run is never changed or deleted; other settings, data, folds
 or feature code make another key and so another folder.
@@ -39,6 +40,7 @@ _CHECKPOINTS = ".checkpoints"
 _SEALED = ("oof.parquet", "test.parquet", "run.json")
 _FOLD_FILES = ("oof.parquet", "test.parquet")
 _PLAIN_FILES = ("plain-oof.parquet", "plain-test.parquet")
+_MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,12 @@ class Draft:
         """Where the fits of a fold may keep how far they are; it is removed when the fold is saved."""
         return self.folder / _CHECKPOINTS / name
 
+    def model_folder(self, name: str) -> Path:
+        """Where a fitted model is to be kept; one that a killed fit left there is removed."""
+        folder = self.folder / _MODELS / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
     def take_fold(self, source: Path) -> bool:
         """Copy a finished fold that was made elsewhere, unless it is here; says whether it was copied.
 
@@ -314,6 +322,10 @@ class Store:
     def fold(self, run_id: str, name: str) -> FoldResult | None:
         """One fit of a run, as it was stored; None where it is not there."""
         return Draft(self.folder / run_id).fold(name)
+
+    def models(self, run_id: str) -> dict[str, Path]:
+        """The fitted models that were kept with a run, by the name of their fit."""
+        return {p.name: p for p in sorted((self.folder / run_id / _MODELS).glob("[!.]*")) if p.is_dir()}
 
     def ids(self) -> list[str]:
         """Ids of all finished runs, sorted, so that nothing depends on how a folder lists its files."""

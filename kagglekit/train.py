@@ -33,6 +33,7 @@ from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
 from kagglekit.models.several import PerTarget, learns_several
+from kagglekit.models.vision import exported
 from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
@@ -43,6 +44,7 @@ from kagglekit.targets import get_target
 __all__ = [
     "Refit",
     "first_fit",
+    "fit_names",
     "fold_names",
     "refit",
     "refit_out_of_bag",
@@ -50,6 +52,7 @@ __all__ = [
     "run_settings",
     "train",
     "train_within",
+    "write_model",
 ]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
@@ -100,6 +103,12 @@ def fold_names(prepared: Prepared, experiment: Experiment) -> list[str]:
     if experiment.validation == "oob":
         return ["oob"]
     return [split.name for split in prepared.folds.splits()]
+
+
+def fit_names(experiment: Experiment, split: Split) -> list[str]:
+    """What the models of one split are called, one for each seed."""
+    several = experiment.seeds > 1
+    return [f"{split.name}-seed-{i}" if several else split.name for i in range(experiment.seeds)]
 
 
 def train(
@@ -301,7 +310,9 @@ class Refit:
         return self._job.finish(_out_of_bag(self._job, self.estimator)).frame
 
 
-def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress: Progress | None = None) -> Refit:
+def refit(
+    prepared: Prepared, experiment: Experiment, split: Split, *, number: int = 0, progress: Progress | None = None
+) -> Refit:
     """Fit an experiment's model on the fit rows of one split, with the seed that `train` would give it.
 
     Parameters
@@ -310,6 +321,8 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     experiment : Experiment
     split : Split
         Of the competition's folds, or of others; fewer ids than there are make a sample.
+    number : int
+        Which of the experiment's seeds, from 0.
     progress : Progress, optional
 
     Raises
@@ -319,7 +332,7 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     """
     job = _Job(prepared, experiment, progress or Silent())
     job.check()
-    estimator = job.estimator(experiment.seed + split.repeat)
+    estimator = job.estimator(_seed(experiment, split, number))
     X, y, stop_by = job.fit_rows(split, estimator)
     estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
     return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
@@ -384,6 +397,11 @@ class _Job:
             raise ConfigError(
                 f"Experiment '{self.experiment.name}': recent = {self.experiment.recent:g} takes the latest rows, "
                 'which needs time = "column" in [competition] and validation = "folds".'
+            )
+        if self.experiment.keep_models and not self.experiment.model.startswith("timm"):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': keep_models is for image models (timm, timm-features).",
+                hint="Models of tables are fitted again when they are looked at: leave it out.",
             )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
@@ -551,7 +569,9 @@ def _fits(
     quiet = job.sent
     if job.workers is not None:
         # A process that may be stopped at any moment writes nothing.
-        for result in job.workers.map(partial(_fitted_fold, quiet), missing, may_start=lambda s: may_fit(s.name)):
+        for result in job.workers.map(
+            partial(_fitted_fold, quiet, draft), missing, may_start=lambda s: may_fit(s.name)
+        ):
             draft.save_fold(result)
             yield result
     elif len(devices) > 1 and len(missing) > 1:
@@ -573,15 +593,14 @@ def _named_apart(rows: Any) -> Any:
 
 
 def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
-    result = _fitted_fold(job, split)
+    result = _fitted_fold(job, draft, split)
     draft.save_fold(result)
     return result
 
 
-def _fitted_fold(job: _Job, split: Split) -> FoldResult:
+def _fitted_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
     start = time.perf_counter()
-    seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
-    fits = [_fit_once(job, split, seed) for seed in seeds]
+    fits = [_fit_once(job, draft, split, number) for number in range(job.experiment.seeds)]
     oof, test = _mean_of(job, split, [fit.found for fit in fits])
     plain = [fit.plain for fit in fits if fit.plain is not None]
     return FoldResult(
@@ -615,10 +634,15 @@ class _Fit:
     notes: tuple[str, ...]
 
 
-def _fit_once(job: _Job, split: Split, seed: int) -> _Fit:
-    estimator = job.kept(job.estimator(seed), split.name)
+def _seed(experiment: Experiment, split: Split, number: int) -> int:
+    return experiment.seed + split.repeat + _NEXT_SEED * number
+
+
+def _fit_once(job: _Job, draft: Draft, split: Split, number: int) -> _Fit:
+    estimator = job.kept(job.estimator(_seed(job.experiment, split, number)), split.name)
     X, y, stop_by = job.fit_rows(split, estimator)
     estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
+    _keep(job, draft, fit_names(job.experiment, split)[number], estimator)
     scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
 
     def both() -> _Both:
@@ -629,6 +653,30 @@ def _fit_once(job: _Job, split: Split, seed: int) -> _Fit:
         estimator.set_params(tta=False)
         plain = both()
     return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())))
+
+
+def _keep(job: _Job, draft: Draft, name: str, estimator: Any) -> None:
+    """Keep a fitted image model where the experiment wants it: before its fold counts as finished."""
+    if job.experiment.keep_models:
+        write_model(job.prepared, job.experiment, estimator, draft.model_folder(name))
+
+
+def write_model(prepared: Prepared, experiment: Experiment, estimator: Any, folder: Path) -> None:
+    """Export a fitted image model with the competition's own labels, in their order.
+
+    Raises
+    ------
+    UsageError
+        It is no image model, or was fitted on one label alone.
+    """
+    facts = prepared.competition
+    exported.save(
+        estimator,
+        folder,
+        about=exported.About(name=experiment.name),
+        columns=facts.columns if facts.targets else facts.classes or facts.columns,
+        transform=experiment.target_transform,
+    )
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
@@ -651,7 +699,8 @@ def _oob(job: _Job, draft: Draft, on_fold: OnFold | None) -> list[FoldResult]:
     _refuse_unfair_bags(job)
     _refuse_shared_encodings(job)
     if (result := draft.fold("oob")) is None:
-        result = _fit_oob(job) if job.workers is None else next(job.workers.map(_fit_oob, [job.sent]))
+        fit = partial(_fit_oob, draft=draft)
+        result = fit(job) if job.workers is None else next(job.workers.map(fit, [job.sent]))
         draft.save_fold(result)
     if len(never := job.prepared.folds.ids.difference(result.oof.ids, sort=False)):
         job.progress.say(
@@ -694,7 +743,7 @@ def _more_bags(job: _Job) -> str:
     return "Use more bags: bags = 20." if job.experiment.bags else "Use more trees: n_estimators = 100."
 
 
-def _fit_oob(job: _Job) -> FoldResult:
+def _fit_oob(job: _Job, draft: Draft) -> FoldResult:
     start = time.perf_counter()
     X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
     estimator = job.kept(job.estimator(job.experiment.seed), "oob")
@@ -709,6 +758,7 @@ def _fit_oob(job: _Job) -> FoldResult:
         warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # the run says it
         drawing.set_params(oob=True)
         estimator.fit(X, job.target(), **job.groups(X.index))
+    _keep(job, draft, "oob", estimator)
     oof = job.finish(_out_of_bag(job, estimator))
     return FoldResult(
         name="oob",
