@@ -275,21 +275,43 @@ def test_what_several_targets_cannot_have_is_said_in_one_line(tmp_path: Path, ol
     assert "\n" not in str(refusal.value)
 
 
-def test_extra_targets_reach_the_fit_rows_only_and_no_input(tmp_path: Path) -> None:
-    X = picture_table(0)
-    y = picture_target(X, "classification")
-    table = X.assign(y=y, variety=["u", "v", None] * 22, age=np.where(np.arange(66) % 5, np.arange(66.0), np.nan))
-    prepared = Prepared(
-        competition=Competition("pics", "image-classification", "accuracy", "id", "y", classes=tuple(sorted(set(y)))),
-        train=table,
-        test=X.drop(columns="variety").set_axis([f"t{i}" for i in range(66)], axis=0),
+TINY = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 1, "freeze_epochs": 0}
+
+
+def of_pictures(cache: Path, competition: Competition, answers: pd.DataFrame) -> Prepared:
+    """A prepared competition of noisy one-colour pictures with these columns beside the path."""
+    X = picture_table(0)[["path"]]
+    return Prepared(
+        competition=competition,
+        train=X.join(answers),
+        test=X.set_axis([f"t{i}" for i in range(len(X))], axis=0),
         sample=pd.DataFrame(),
         folds=make_folds(X.index, scheme="kfold", n=2, seed=0),
         data="d",
-        cache=tmp_path / "cache",
+        cache=cache,
     )
-    params = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 1, "freeze_epochs": 0}
-    one = Experiment("it", "x", "timm", params, extra_targets=("variety", "age"), extra_weights=(0.5, 0.1))
+
+
+def test_an_image_model_learns_several_labels_in_one_fit(tmp_path: Path) -> None:
+    y = picture_target(picture_table(0), "classification")
+    answers = pd.DataFrame({"a": (y == "blast").astype(int), "b": (y != "tungro").astype(int)})
+    several = facts(task="image-classification", metric="columnwise_f1", form="labels", decision="threshold")
+    prepared = of_pictures(tmp_path / "cache", several, answers)
+    one = Experiment("it", "x", "timm", {**TINY, "epochs": 8, "lr": 1e-2, "augment": False, "early_stopping": True})
+    run = train(prepared, one, Store(tmp_path / "runs"))
+    assert run.oof.columns == ("a", "b")
+    assert run.score > 0.8
+    fitted = refit(prepared, one, next(prepared.folds.splits())).estimator
+    assert fitted.objective_.names == ("a", "b")
+
+
+def test_extra_targets_reach_the_fit_rows_only_and_no_input(tmp_path: Path) -> None:
+    y = picture_target(picture_table(0), "classification")
+    age = np.where(np.arange(66) % 5, np.arange(66.0), np.nan)
+    table = pd.DataFrame({"y": y, "variety": ["u", "v", None] * 22, "age": age}, index=y.index)
+    single = Competition("pics", "image-classification", "accuracy", "id", "y", classes=tuple(sorted(set(y))))
+    prepared = of_pictures(tmp_path / "cache", single, table)
+    one = Experiment("it", "x", "timm", TINY, extra_targets=("variety", "age"), extra_weights=(0.5, 0.1))
     split = next(prepared.folds.splits())
     fitted = refit(prepared, one, split)
     heads = {e.name: e for e in fitted.estimator.objective_.extras}
