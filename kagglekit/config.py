@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kagglekit.calibration import Method
 from kagglekit.cleaning import Correction, read_corrections
-from kagglekit.contracts import Decision, Form, Label, Task
+from kagglekit.contracts import Decision, Form, Label, Task, form_of_several
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 from kagglekit.recipes import Recipes
@@ -290,8 +290,9 @@ class Pipeline:
             "positive": "probability",
             "ranking": "ranking",
             "values": "value",
-            "columns": "probabilities" if self.competition.task.endswith("classification") else "values",
         }
+        if needs == "columns":
+            return form_of_several(self.competition.metric)
         return usual.get(needs, "probability" if len(self.competition.classes) == 2 else "probabilities")
 
     def experiment(self, name: str) -> Experiment:

@@ -487,7 +487,8 @@ def zoo_table(found: Sequence[Entry], source: str) -> str:
     lines += [_zoo_line(entry, wide, wide_family) for entry in found]
     ends = [
         "* no other model listed is as accurate and costs less, by " + cost_name(found),
-        f"top-1: ImageNet accuracy (%) at px, from {source}; predict, train: milliseconds an image on this machine"
+        f"top-1: ImageNet accuracy (%) at px, from {source}",
+        "predict, train: milliseconds an image on this machine"
         + ("" if all(e.speed for e in found) else " (--probe measures them)"),
     ]
     return "\n".join([*lines, "", *ends])

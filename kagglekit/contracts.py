@@ -31,12 +31,13 @@ __all__ = [
     "Split",
     "Submission",
     "Task",
+    "form_of_several",
     "repeated",
 ]
 
 Label = str | int
 Task = Literal["classification", "regression", "image-classification", "image-regression", "image-segmentation"]
-Form = Literal["label", "value", "probability", "probabilities", "values", "ranking", "mask"]
+Form = Literal["label", "value", "probability", "probabilities", "labels", "values", "ranking", "mask"]
 Decision = Literal["argmax", "shares", "threshold"]
 RunKind = Literal["oof", "oob", "blend"]
 
@@ -44,6 +45,13 @@ RunKind = Literal["oof", "oob", "blend"]
 def repeated(ids: pd.Index) -> list[Hashable]:
     """The ids that come more than once, in order of first appearance."""
     return list(ids[ids.duplicated()].unique())
+
+
+def form_of_several(metric: str) -> Form:
+    """What a submission of several targets holds: labels, probabilities or numbers, as the metric needs."""
+    needs = get_metric(metric).of_one_target.needs
+    forms: dict[str, Form] = {"labels": "labels", "values": "values"}
+    return forms.get(needs, "probabilities")
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,9 @@ class Competition:
         Every label that can occur, sorted; empty for regression. For binary tasks the second is the positive class.
     group, time : str, optional
         Columns that folds must respect.
-    form : {"label", "value", "probability", "probabilities", "values", "ranking", "mask"}
+    form : {"label", "value", "probability", "probabilities", "labels", "values", "ranking", "mask"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
-        per class or target, one number per target, labels in order of belief separated by spaces, or a mask as
+        per class or target, one label or number per target, labels in order of belief separated by spaces, or a mask as
         run-length text (`kagglekit.masks`).
     decision : {"argmax", "shares", "threshold"}
         How labels are made of probabilities: the likeliest class; for ordered integer classes, cuts of the expected
@@ -107,7 +115,8 @@ class Competition:
                 f"{self.slug}: decision 'shares' needs ordered integer classes, got {preview(self.classes)}.",
                 hint='Use decision = "argmax".',
             )
-        if self.decision == "threshold" and (len(self.classes) != 2 or get_metric(self.metric).needs != "labels"):
+        needs = get_metric(self.metric).of_one_target.needs
+        if self.decision == "threshold" and (len(self.classes) != 2 or needs != "labels"):
             raise ConfigError(
                 f"{self.slug}: decision 'threshold' needs two classes and a metric of labels, got {len(self.classes)} "
                 f"classes and '{self.metric}'.",
@@ -130,11 +139,10 @@ class Competition:
             raise ConfigError(f"{self.slug}: several targets must differ, got {list(self.targets)}.")
         if self.is_classification and self.classes != (0, 1):
             raise ConfigError(f"{self.slug}: several labels must be 0 and 1, got {list(self.classes)}.")
-        wanted_form = "probabilities" if self.is_classification else "values"
-        if self.form != wanted_form or self.decision != "argmax":
+        if self.form != (form := form_of_several(self.metric)) or self.decision == "shares":
             raise ConfigError(
-                f"{self.slug}: several targets need form '{wanted_form}' and no decision, got '{self.form}' and "
-                f"'{self.decision}'."
+                f"{self.slug}: several targets under '{self.metric}' need form '{form}' and no decision 'shares', "
+                f"got '{self.form}' and '{self.decision}'."
             )
 
     @property
@@ -148,12 +156,13 @@ class Competition:
 
     def of(self, target: str) -> Competition:
         """The competition that one of several targets would be by itself."""
+        forms: dict[str, Form] = {"probabilities": "probability", "labels": "label", "values": "value"}
         return replace(
             self,
             target=target,
             targets=(),
             metric=get_metric(self.metric).base,
-            form="probability" if self.is_classification else "value",
+            form=forms[form_of_several(self.metric)],
         )
 
     def refuse_several(self, what: str) -> None:

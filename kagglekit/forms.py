@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 Input = pd.Series | pd.DataFrame
 
 # Forms with a column for each class, or each of several targets.
-_WIDE = ("probabilities", "values")
+_WIDE = ("probabilities", "labels", "values")
 
 
 def to_submission(predictions: Predictions, competition: Competition, sample: pd.DataFrame) -> pd.DataFrame:
@@ -192,6 +192,10 @@ def _make_value(frame: pd.DataFrame, competition: Competition) -> Array:
         )
     values = np.asarray(frame.iloc[:, 0])
     return _clipped(values, competition)
+
+
+def _make_labels(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    return (frame > 0.5).astype(np.int64)
 
 
 def _make_values(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
@@ -440,6 +444,7 @@ _MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProx
         "value": _make_value,
         "probability": _make_probability,
         "probabilities": _make_probabilities,
+        "labels": _make_labels,
         "values": _make_values,
         "ranking": _make_ranking,
         "mask": _make_mask,
@@ -451,6 +456,7 @@ _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyT
         "value": _check_number,
         "probability": _check_probability,
         "probabilities": _check_probability,
+        "labels": _check_label,
         "values": _check_number,
         "ranking": _check_ranking,
         "mask": _check_mask,

@@ -640,11 +640,13 @@ _KNOWN = _by_name(
 # Scored by the arena and by no model of kagglekit, so that it is not among the names offered.
 _OF_MASKS = _by_name(_higher("dice", "masks", function=mean_dice, title="Mean Dice coefficient", per_row=_row_dice))
 
-_COLUMN_METRICS = ("log_loss", "roc_auc", "rmse", "rmsle", "mae", "r2", "pearson", "spearman")
+_COLUMN_METRICS = ("log_loss", "roc_auc", "f1", "accuracy", "rmse", "rmsle", "mae", "r2", "pearson", "spearman")
 
 
 def _one_column(base: Metric, predicted: Array) -> Array:
-    """A target's column as its own metric takes it: a probability of "yes" stands for both classes."""
+    """A target's column as its own metric takes it: a probability of "yes" stands for both classes, or is rounded."""
+    if base.needs == "labels":
+        return (predicted > 0.5).astype(np.int64)
     return np.column_stack([1 - predicted, predicted]) if base.needs == "probabilities" else predicted
 
 

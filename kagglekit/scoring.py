@@ -17,7 +17,7 @@ from kagglekit.stats import Difference, paired_bootstrap
 __all__ = ["calibrate", "decide", "decided", "fold_scores", "kept_if_better"]
 
 
-def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
+def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: Any, competition: Competition) -> pd.DataFrame:
     """Labels for `frame` by the competition's decision rule, fitted on the rows of `reference`.
 
     Parameters
@@ -35,6 +35,9 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competiti
     """
     if competition.decision == "argmax" or reference.empty:
         return frame
+    if competition.targets:
+        parts = [_cut_target(frame, reference, y, competition, name) for name in competition.targets]
+        return pd.concat(parts, axis=1)
     if competition.decision == "threshold":
         return _cut(frame, reference, y, competition)
     classes = [int(c) for c in competition.classes]
@@ -44,7 +47,7 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competiti
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
 
 
-def decided(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> pd.DataFrame:
+def decided(oof: pd.DataFrame, y: Any, folds: Folds, competition: Competition) -> pd.DataFrame:
     """Out-of-fold predictions after the decision rule, each fold decided by a rule that the other folds fitted.
 
     Time-forward folds use earlier folds only, as later rows would not have been known.
@@ -143,6 +146,17 @@ def _cut(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition
     positive = frame[str(label)].to_numpy(dtype=float) >= found
     hits = np.column_stack([~positive, positive])
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
+
+
+def _cut_target(
+    frame: pd.DataFrame, reference: pd.DataFrame, y: pd.DataFrame, competition: Competition, name: str
+) -> pd.DataFrame:
+    """One of several targets: 1 from the probability under which the reference rows score best, else 0."""
+    one = competition.of(name)
+    metric = one.metric if one.metric in CUTS else "accuracy"
+    known = y.loc[reference.index, name] == 1
+    found = fit_cut(known.to_numpy(), reference[name].to_numpy(dtype=float), metric)
+    return (frame[[name]].astype(float) >= found).astype(np.float32)
 
 
 def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:

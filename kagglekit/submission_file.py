@@ -132,7 +132,7 @@ def _types(content: bytes, competition: Competition, sample: pd.DataFrame) -> di
     import pyarrow as pa
 
     numbers = competition.form in ("value", "values", "probability", "probabilities") or (
-        competition.form == "label" and all(isinstance(c, int) for c in competition.classes)
+        competition.form in ("label", "labels") and all(isinstance(c, int) for c in competition.classes)
     )
     names = next(csv.reader(io.StringIO(content[: content.find(b"\n") + 1 or None].decode())), [])
     whole_ids = pd.api.types.is_integer_dtype(sample[competition.id]) if competition.id in sample else False

@@ -11,7 +11,7 @@ import pandas as pd
 
 from kagglekit.arena.hosted import USAGE, read_table
 from kagglekit.arena.material import IMAGE_SUFFIXES
-from kagglekit.contracts import Competition, Form, Label, Task
+from kagglekit.contracts import Competition, Form, Label, Task, form_of_several
 from kagglekit.errors import DataError, preview
 from kagglekit.metrics import get_metric
 
@@ -189,7 +189,7 @@ def _several(slug: str, given: Given, solution: pd.DataFrame, names: Sequence[st
         classes=(0, 1) if kind == "classification" else (),
         group=given.group,
         time=given.time,
-        form=given.form or ("probabilities" if kind == "classification" else "values"),
+        form=given.form or form_of_several(metric),
         targets=targets,
     ), guess.notes
 

@@ -168,7 +168,7 @@ class _Climb:
                 _check_weights(experiment)
                 ready.append((experiment, self._forecast(experiment)))
             except WeightsNotFound:
-                left_out[experiment.name] = "its weights are not on this machine"
+                left_out[experiment.name] = "no weights of it on this machine"
             except _UNFIT as error:
                 left_out[experiment.name] = error.message
         self._leave_out(left_out)

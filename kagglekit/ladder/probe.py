@@ -18,7 +18,7 @@ __all__ = ["Speed", "can_probe", "passes", "probe"]
 
 _BATCHES = 4  # of the longer of two fits, whose difference is the time of three steps
 _ENOUGH = 0.5  # seconds that the two fits must differ by, or the difference is noise
-_TOO_LONG = 60.0  # seconds after which a single slow fit has to do
+_TOO_LONG = 60.0  # seconds of one batch after which no more are tried
 _FROZEN = 0.4  # what a pass with a frozen body takes of one with all layers free
 _QUICK: dict[str, Any] = {
     "epochs": 1,
@@ -92,28 +92,24 @@ def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed
 
     Notes
     -----
-    The first fit loads libraries and weights and is thrown away; images go to a cache of their own, so that decoding
-    is measured too. Where the first fit alone takes a minute, it stands for all: the forecast is then too long rather
-    than too short.
+    Images go to a cache of their own, so that decoding is measured too. Where one batch alone takes a minute, it stands
+    for all: the forecast is then too long rather than too short.
     """
     rows = _rows(y)
+    few = min(int(estimator.get_params()["batch_size"]), len(rows))
     with tempfile.TemporaryDirectory(prefix="kagglekit-probe-") as cache, peak_memory() as used:
         model = _quick(estimator, cache)
-        few = int(estimator.get_params()["batch_size"])
-        many = min(_BATCHES * few, len(rows))
         fit = _Timed(lambda n: model.fit(X.iloc[rows[:n]], y.iloc[rows[:n]]))
-        first = fit(many)
-        if first > _TOO_LONG or few >= many:
-            per_row, fixed = first / many, 0.0
-        else:
-            per_row, fixed = _slope(fit, few, many, len(rows))
-        seen = min(many, len(rows) // 2)
-        predict = _Timed(lambda n: getattr(model, "predict_proba", model.predict)(X.iloc[rows[-n:]]))
-        cold, warm = predict(seen), predict(seen)
+        predict = _Timed(lambda n: getattr(model, "predict_proba", model.predict)(X.iloc[rows[:n]]))
+        fit(few)  # loads libraries and weights, which would else be taken for slowness
+        short = fit(few)
+        many = few if short > _TOO_LONG else min(_BATCHES * few, len(rows))
+        cold, warm = predict(many), predict(many)
+        per_row, fixed = _slope(fit, predict, short, few, many, len(rows))
     return Speed(
         row_epoch=per_row,
-        row_predicted=warm / seen,
-        row_decoded=max(0.0, cold - warm) / seen,
+        row_predicted=warm / many,
+        row_decoded=max(0.0, cold - warm) / max(1, many - few),
         fixed=fixed,
         mb=used.mb,
         gpu_mb=used.gpu_mb,
@@ -132,12 +128,14 @@ class _Timed:
         return time.perf_counter() - start
 
 
-def _slope(fit: _Timed, few: int, many: int, most: int) -> tuple[float, float]:
+def _slope(fit: _Timed, predict: _Timed, short: float, few: int, many: int, most: int) -> tuple[float, float]:
     """Seconds for a row, and for a fit of none."""
-    short, long = fit(few), fit(many)
-    while long - short < _ENOUGH and many < most and long < _TOO_LONG:
+    if many <= few:
+        return short / few, 0.0
+    long = fit(many)
+    while long - short < _ENOUGH and many < most:
         many = min(_BATCHES * many, most)
-        fit(many)  # decodes what is new
+        predict(many)  # decodes what is new
         long = fit(many)
     per_row = max(long - short, 0.1 * long) / (many - few)  # a busy neighbour may have slowed the short one
     return per_row, max(0.0, short - per_row * few)

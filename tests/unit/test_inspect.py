@@ -41,11 +41,17 @@ def experiment(model: str = "timm", *, cleaning=(), **params) -> Experiment:
 def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypatch):
     trained: list[np.ndarray] = []
 
-    def watched(model, head, batches, recipe, **told):
-        x, targets = next(iter(batches))
-        trained.extend([x.numpy(), targets.numpy()])
+    class Watched:
+        n_steps = 0
 
-    monkeypatch.setattr(estimator, "fine_tune", watched)
+        def __init__(self, model, batches_at, recipe, **told):
+            x, targets = next(iter(batches_at(recipe.stages[0].size)))
+            trained.extend([x.numpy(), targets.numpy()])
+
+        def run(self):
+            pass
+
+    monkeypatch.setattr(estimator, "Trainer", Watched)
     model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8))
     seen = model.seen(X, y)
     assert not hasattr(model, "model_"), "nothing is fitted by looking"

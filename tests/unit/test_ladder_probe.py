@@ -16,7 +16,7 @@ from kagglekit.ladder import Costs, bake_off, climb, load_ladder, shared_split
 from kagglekit.ladder.memory import Memory
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.models import registry
-from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.models.vision.estimator import TimmClassifier
 from kagglekit.prepare import prepare
 from kagglekit.rungs import Ladder, Rung
@@ -52,7 +52,7 @@ batch_size = 8
 
 
 class Sleeper(BaseEstimator):
-    """Takes a known time for each row and pass, and a known time besides."""
+    """Takes a known time for each row and pass, a known time besides, and long to load its libraries at first."""
 
     def __init__(self, epochs: int = 3, batch_size: int = 10, freeze_epochs: int = 0, clock: Callable | None = None):
         self.epochs, self.batch_size, self.freeze_epochs, self.clock = epochs, batch_size, freeze_epochs, clock
@@ -62,14 +62,17 @@ class Sleeper(BaseEstimator):
 
     def fit(self, X, y):
         assert self.epochs == 1 and self.freeze_epochs == 0
-        self.clock.seconds += 0.2 + 0.01 * len(X)
+        self.clock.seconds += (0.2 if self.clock.seen else 90.0) + 0.01 * len(X) + self._decode(X)
         return self
 
     def predict(self, X):
+        self.clock.seconds += 0.001 * len(X) + self._decode(X)
+        return np.zeros(len(X))
+
+    def _decode(self, X):
         new = [i for i in X.index if i not in self.clock.seen]
         self.clock.seen.update(new)
-        self.clock.seconds += 0.001 * len(X) + 0.002 * len(new)
-        return np.zeros(len(X))
+        return 0.002 * len(new)
 
 
 class Clock:
@@ -93,6 +96,18 @@ def test_the_difference_of_two_fits_is_what_rows_cost(monkeypatch):
     assert found.row_decoded == pytest.approx(0.002)
     assert found.mb > 10
     assert found.seconds(1000, 100, 3, 0) == pytest.approx(0.2 + 30 + 0.1)
+
+
+def test_where_a_single_batch_takes_a_minute_it_has_to_do(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("kagglekit.ladder.probe.time", clock)
+    X = pd.DataFrame({"a": range(4000)})
+    found = probe(Sleeper(batch_size=2000, clock=clock), X, pd.Series(range(4000)).mod(7))
+    assert found.row_epoch == pytest.approx(0.01, rel=0.02)
+    sleeper = Sleeper(batch_size=7000, clock=clock)
+    clock.seconds = 0.0
+    assert probe(sleeper, pd.concat([X, X + 1]).reset_index(), pd.Series(range(8000)).mod(7)).fixed == 0.0
+    assert clock.seconds < 200, "two batches"
 
 
 def test_only_what_trains_in_epochs_is_probed():
@@ -151,7 +166,7 @@ def test_weights_that_are_not_here_leave_a_candidate_out(discs, tmp_path, monkey
     pipeline, prepared = discs
     rung = Rung("large", "?", {"weights": {"own": str(tmp_path / "absent.safetensors"), "random": "random"}})
     found = climb(prepared, Ladder("tiny", (rung,)), pipeline.experiments, Store(tmp_path), full=False)
-    assert found.left_out == {"large-own": "its weights are not on this machine"}
+    assert found.left_out == {"large-own": "no weights of it on this machine"}
     assert [s.experiment for s in found.steps] == ["tiny"]
 
 

@@ -21,19 +21,23 @@ from kagglekit.blend.methods import make_blender
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Competition, Predictions
 from kagglekit.dataset import Prepared, RawData
+from kagglekit.decisions import fit_cut
 from kagglekit.ensemble import ensemble
-from kagglekit.errors import ConfigError, DataError, KagglekitError, PredictionsError, UsageError
+from kagglekit.errors import ConfigError, DataError, KagglekitError, PredictionsError, SubmissionError, UsageError
 from kagglekit.folds import joint_strata, make_folds
+from kagglekit.forms import grade, to_submission
 from kagglekit.metrics import COLUMNWISE, get_metric
 from kagglekit.models import registry
 from kagglekit.models.several import PerTarget
 from kagglekit.prepare import prepare
+from kagglekit.scoring import decide
 from kagglekit.store import Store
 from kagglekit.train import refit, train
 
 PEERS = {
     "columnwise_log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=[0, 1]),
     "columnwise_roc_auc": lambda y, p, w: sk.roc_auc_score(y, p, sample_weight=w),
+    "columnwise_f1": lambda y, p, w: sk.f1_score(y, p > 0.5, sample_weight=w),
     "columnwise_rmse": lambda y, p, w: sk.root_mean_squared_error(y, p, sample_weight=w),
     "columnwise_mae": lambda y, p, w: sk.mean_absolute_error(y, p, sample_weight=w),
     "columnwise_r2": lambda y, p, w: sk.r2_score(y, p, sample_weight=w),
@@ -110,6 +114,8 @@ def test_a_competition_of_several_targets_is_one_of_each() -> None:
         ({"targets": ("a", "a")}, "must differ"),
         ({"classes": ("no", "yes")}, "must be 0 and 1"),
         ({"form": "label"}, "'probabilities'"),
+        ({"metric": "columnwise_f1"}, "'labels'"),
+        ({"decision": "threshold"}, "a metric of labels"),
     ],
 )
 def test_facts_that_contradict_each_other_are_refused(changes, words) -> None:
@@ -151,6 +157,28 @@ def test_prepared_several_targets_are_read_again_as_they_were(tmp_path: Path) ->
     assert prepared.competition.targets == gardens.LABELS
     assert list(prepared.X) == ["rain", "sun", "wind"]
     pd.testing.assert_frame_equal(again.y, prepared.y)
+
+
+def test_every_label_has_a_threshold_that_other_rows_chose() -> None:
+    several = facts(metric="columnwise_f1", form="labels", decision="threshold")
+    rng = np.random.default_rng(0)
+    y = pd.DataFrame({"a": rng.random(300) < 0.1, "b": rng.random(300) < 0.5}).astype(int)
+    frame = (0.2 * y + rng.uniform(0, 0.3, (300, 2))).astype(np.float32)
+    reference, others = frame.iloc[:150], frame.iloc[150:]
+    labels = decide(others, reference, y, several)
+    for name in "ab":
+        cut = fit_cut((y[name].iloc[:150] == 1).to_numpy(), reference[name].to_numpy(dtype=float), "f1")
+        np.testing.assert_array_equal(labels[name] == 1, others[name] >= cut)
+    metric = get_metric("columnwise_f1")
+    assert metric.score(y.iloc[150:], labels, (0, 1)) > metric.score(y.iloc[150:], others, (0, 1)) + 0.2
+    sample = pd.DataFrame({"bed": others.index, "a": 0, "b": 0})
+    made = to_submission(Predictions(labels), several, sample)
+    assert set(made["a"]) == {0, 1}
+    assert grade(metric, y.iloc[150:], made, several, sample) == pytest.approx(
+        metric.score(y.iloc[150:], labels, (0, 1))
+    )
+    with pytest.raises(SubmissionError, match="not among the classes"):
+        grade(metric, y.iloc[150:], made.assign(a=2), several, sample)
 
 
 @pytest.mark.parametrize("model", ["forest", "lightgbm"])

@@ -22,7 +22,7 @@ from typing import Any
 
 from kagglekit.errors import ConfigError, WeightsNotFound, nearest
 from kagglekit.files import sha256
-from kagglekit.models.vision.decoding import Size, pixels
+from kagglekit.models.vision.decoding import Size, height_width, pixels
 from kagglekit.models.vision.runtime import import_timm, import_torch
 
 __all__ = ["RANDOM", "Backbone", "Weights", "create_backbone", "find_weights"]
@@ -123,7 +123,7 @@ def _try(model: Any, size: Size) -> None:
     """Let a model that divides images into patches refuse a size now, not in the middle of training."""
     torch = import_torch()
     with torch.inference_mode():
-        model.eval()(torch.zeros(1, 3, size, size))
+        model.eval()(torch.zeros(1, 3, *height_width(size)))
 
 
 def find_weights(
