@@ -20,7 +20,7 @@ from kagglekit.contracts import Decision, Form, Label, Task, form_of_several
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 from kagglekit.recipes import Recipes
-from kagglekit.rungs import Ladder, read_ladder
+from kagglekit.rungs import COMMON, Ladder, read_ladder
 from kagglekit.spaces import Space, read_space
 
 __all__ = [
@@ -670,7 +670,12 @@ def _ladder(
         return None
 
     def check(experiment: str, setting: str, value: Any) -> Any:
-        return check_params(experiments[experiment].model, {setting: value}, facts.task)[setting]
+        model = experiments[experiment].model
+        if setting not in COMMON:
+            return check_params(model, {setting: value}, facts.task)[setting]
+        if setting == "extra_targets" and model != "timm":
+            raise ConfigError(f"extra_targets is for model = \"timm\", got '{model}'.")
+        return getattr(_validate(_ExperimentTable, {"why": "-", "model": model, setting: value}, "its value"), setting)
 
     found = read_ladder(raw["ladder"], [*experiments, *raw["ensembles"]], check, f"{path} [ladder]")
     if found.start not in experiments or experiments[found.start].validation == "oob":

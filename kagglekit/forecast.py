@@ -44,8 +44,9 @@ def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:
     thousands = n_rows / 1000
     area = _area(params.get("size", 128))
     if model == "timm":
-        sizes = params.get("sizes") or [params.get("size", 128)]
-        epochs = float(str(params.get("epochs", 3))) * sum(map(_area, sizes if isinstance(sizes, list | tuple) else []))
+        sizes = params.get("sizes")
+        areas = sum(map(_area, sizes)) if isinstance(sizes, list | tuple) and sizes else area
+        epochs = areas * float(str(params.get("epochs", 3)))
         return thousands * _TIMM_EPOCH * (epochs + 0.4 * area * float(str(params.get("freeze_epochs", 1))))
     if model == "timm-features":
         return thousands * area * _TIMM_FEATURES
@@ -66,8 +67,9 @@ def rough_table_seconds(n_runs: int, n_rows: int) -> float:
 
 
 def _area(size: object) -> float:
-    """Pixels of a square, beside those of the timed one."""
-    return (float(str(size)) / 128) ** 2
+    """Pixels of an image, one number being the side of a square, beside those of the timed one."""
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return float(str(height)) * float(str(width)) / 128**2
 
 
 class Budget:

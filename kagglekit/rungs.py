@@ -10,7 +10,10 @@ from typing import Any
 
 from kagglekit.errors import ConfigError, nearest
 
-__all__ = ["Combination", "Ladder", "Rung", "read_ladder"]
+__all__ = ["COMMON", "Combination", "Ladder", "Rung", "read_ladder"]
+
+COMMON = ("extra_targets", "seeds")
+"""Keys of an experiment, beside its model's settings, that a rung may try."""
 
 _LADDER_KEYS = ("start", "fold", "rungs")
 _WORDS = ("name", "why")

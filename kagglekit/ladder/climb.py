@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from kagglekit.board import change_words
 from kagglekit.config import Experiment
@@ -16,11 +17,11 @@ from kagglekit.ladder.fresh import fresh_ids, fresh_score
 from kagglekit.ladder.judge import Judge, Scored, shared_split
 from kagglekit.ladder.memory import enough_memory, peak_memory
 from kagglekit.ladder.outcome import Climbed, Step, grouped
-from kagglekit.ladder.record import Candidate, Measured, load_ladder, made
+from kagglekit.ladder.record import Candidate, Measured, changed, load_ladder, made
 from kagglekit.models import registry
 from kagglekit.models.vision.weights import find_weights
 from kagglekit.progress import Progress, Silent
-from kagglekit.rungs import Ladder, Rung
+from kagglekit.rungs import COMMON, Ladder, Rung
 from kagglekit.store import FoldResult, Store
 from kagglekit.train import fold_names, run_id, train_within
 
@@ -182,20 +183,22 @@ class _Climb:
     def _candidates(self, rung: Rung, best: Experiment) -> Iterator[Experiment]:
         """A rung's combinations on top of the best so far, save the best itself."""
         for combination in rung.combinations():
-            params = registry.check(best.model, {**best.params, **combination.changes}, self.prepared.competition.task)
-            trial = replace(best, params=params)
+            trial = self._trial(best, combination.changes)
             key = self._key(trial)
             if key == self._key(best):
                 continue
             if key in self.by_key:
                 yield self.by_key[key]
                 continue
-            start = self.start.params
-            own = {k: v for k, v in params.items() if k not in start or start[k] != v}
             why = f"{rung.why} ({change_words(trial.changes(best))})"
-            candidate = Candidate(self.start.name, best.name, why, own)
+            candidate = Candidate.of(self.start, trial, best.name, why)
             self.record.candidates[combination.name] = candidate
             yield made(self.start, combination.name, candidate)
+
+    def _trial(self, best: Experiment, changes: Mapping[str, Any]) -> Experiment:
+        params = {**best.params, **{k: v for k, v in changes.items() if k not in COMMON}}
+        checked = registry.check(best.model, params, self.prepared.competition.task)
+        return changed(replace(best, params=checked), changes)
 
     def _key(self, experiment: Experiment) -> str:
         return run_id(self.prepared, experiment).rpartition("-")[2]

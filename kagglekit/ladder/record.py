@@ -11,8 +11,9 @@ from kagglekit.config import Experiment
 from kagglekit.errors import StoreError
 from kagglekit.files import read_json, write_json
 from kagglekit.ladder.probe import Speed
+from kagglekit.rungs import COMMON
 
-__all__ = ["Candidate", "Measured", "Record", "known_candidates", "load_ladder", "made"]
+__all__ = ["Candidate", "Measured", "Record", "changed", "known_candidates", "load_ladder", "made"]
 
 _FILE = "ladder.json"
 _FORMAT = 1
@@ -29,14 +30,22 @@ class Candidate:
     parent : str
         The best so far when it was made.
     why : str
-    params : dict
-        Settings that differ from those of `start`.
+    params, common : dict
+        Settings of the model, and keys that every experiment has, that differ from those of `start`.
     """
 
     start: str
     parent: str
     why: str
     params: Mapping[str, Any]
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, start: Experiment, trial: Experiment, parent: str, why: str) -> Candidate:
+        """What makes an experiment out of the ladder's start."""
+        params = {k: v for k, v in trial.params.items() if k not in start.params or start.params[k] != v}
+        common = {key: getattr(trial, key) for key in COMMON if getattr(trial, key) != getattr(start, key)}
+        return cls(start.name, parent, why, params, common)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ def load_ladder(folder: Path) -> Record:
 
 def made(start: Experiment, name: str, candidate: Candidate) -> Experiment:
     """A candidate as an experiment; it is left out of `submit` until all its folds are trained."""
-    return replace(
+    known = replace(
         start,
         name=name,
         why=candidate.why,
@@ -143,6 +152,14 @@ def made(start: Experiment, name: str, candidate: Candidate) -> Experiment:
         optional=True,
         offered=True,
     )
+    return changed(known, candidate.common)
+
+
+def changed(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
+    """An experiment with other values of `rungs.COMMON`; weights of other targets than before mean nothing."""
+    if "extra_targets" in changes:
+        experiment = replace(experiment, extra_targets=tuple(changes["extra_targets"]), extra_weights=())
+    return replace(experiment, seeds=changes["seeds"]) if "seeds" in changes else experiment
 
 
 def known_candidates(record: Record, experiments: Mapping[str, Experiment]) -> dict[str, Experiment]:

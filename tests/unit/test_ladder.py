@@ -17,7 +17,7 @@ from kagglekit.contracts import Predictions
 from kagglekit.errors import ConfigError, UsageError
 from kagglekit.flow import Flow
 from kagglekit.forecast import Budget
-from kagglekit.ladder import Costs, bake_off, climb, load_ladder, shared_split
+from kagglekit.ladder import Costs, bake_off, climb, known_candidates, load_ladder, shared_split
 from kagglekit.ladder.judge import Judge, Scored
 from kagglekit.ladder.memory import enough_memory, peak_memory
 from kagglekit.ladder.record import Measured
@@ -207,6 +207,20 @@ def test_an_experiment_of_the_file_with_a_candidates_settings_is_that_candidate(
     stage = Stage(tmp_path)
     found = stage.climb(Ladder("stump", (Rung("r", "?", {"max_depth": {"7": 7}, "n_estimators": {"12": 12}}),)))
     assert [s.experiment for s in found.steps] == ["stump", "bush"]
+
+
+def test_a_rung_may_try_seeds_and_other_targets(tmp_path):
+    ladder = LADDER.partition("[[ladder.rungs]]")[0] + '[[ladder.rungs]]\nname = "steady"\nwhy = "?"\nseeds = [1, 2]\n'
+    stage = Stage(tmp_path, TEXT + ladder)
+    found = stage.climb(full=False)
+    assert [s.experiment for s in found.steps] == ["stump", "steady-2"], "one seed is what the start has"
+    assert found.steps[1].change == "seeds default -> 2"
+    (made,) = known_candidates(load_ladder(stage.store.folder), stage.pipeline.experiments).values()
+    assert (made.seeds, made.based_on, made.params) == (2, "stump", stage.pipeline.experiments["stump"].params)
+    with pytest.raises(ConfigError, match=r"rung 'steady': its value: seeds = 0"):
+        load(tmp_path, ladder.replace("[1, 2]", "0"))
+    with pytest.raises(ConfigError, match="extra_targets is for model = \"timm\", got 'forest'"):
+        load(tmp_path, ladder.replace("seeds = [1, 2]", 'extra_targets = [["soil"]]'))
 
 
 def test_a_budget_stops_before_what_would_not_fit_and_more_time_goes_on_there(tmp_path):

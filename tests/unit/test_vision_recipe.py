@@ -15,7 +15,9 @@ from kagglekit.errors import ConfigError
 from kagglekit.models.vision.averages import WeightAverage
 from kagglekit.models.vision.callbacks import Mix
 from kagglekit.models.vision.estimator import TimmClassifier, TimmRegressor
+from kagglekit.models.vision.lens import Sight
 from kagglekit.models.vision.runtime import import_torch, repeatable
+from kagglekit.models.vision.transforms import Normalizer
 
 torch = import_torch()
 TINY = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 1, "freeze_epochs": 0, "batch_size": 8}
@@ -125,6 +127,15 @@ def test_sizes_grow_and_the_model_predicts_at_the_last(data, arch: str) -> None:
     assert np.abs(model.predict_proba(data[0]) - plain.predict_proba(data[0])).max() > 1e-6
     with pytest.raises(ConfigError, match="Set size = 48"):
         fitted(data, sizes=(32, 48))
+
+
+@pytest.mark.parametrize("presize", [None, 48, 64])
+def test_pictures_have_the_size_of_the_stage_whatever_is_kept_of_them(data, presize) -> None:
+    sight, paths = Sight(48, "crop", presize), list(data[0]["path"][:2])
+    rows = sight.open(paths).rows(paths)
+    for size in (32, 48):
+        lens = sight.lens(Normalizer((0.5,) * 3, (0.5,) * 3), size=size)
+        assert lens(rows, torch.device("cpu")).shape == (2, 3, size, size)
 
 
 def test_rates_of_head_and_first_layers_are_settings(data) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
@@ -331,7 +332,7 @@ class TimmEstimator(BaseEstimator, ABC):
             At least 100; more give a smoother curve.
         """
         self._check_settings(eval_set=())
-        one = clone(self)
+        one = copy.copy(self)  # `clone` would copy a progress bar, which cannot be
         main = one._main(X, y)
         one.objective_, progress, name = main, self.progress or Silent(), f"learning rates of {self.arch}"
         with quiet(), repeatable(self.random_state), progress.task(name, n_batches) as task:

@@ -54,7 +54,10 @@ class Sight:
     def lens(self, normalize: Normalizer, augment: Augmentation | None = None, size: Size | None = None) -> Lens:
         """From those to what the model sees; another `size` for a stage of its training."""
         height, width = height_width(self.size if size is None else size)
-        return Lens(Frame(height, width, self.resize, self.presized), normalize, augment)
+        # What is decoded as it is seen has its shape already; at another size of a stage it is only read smaller.
+        resize: Resize = self.resize if self.presized else "squish"
+        presized = self.presized or self.canvas != (height, width)
+        return Lens(Frame(height, width, resize, presized), normalize, augment)
 
 
 @dataclass(frozen=True)

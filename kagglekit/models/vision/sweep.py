@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kagglekit.errors import DataError
 from kagglekit.models.vision.callbacks import Hook
 from kagglekit.models.vision.runtime import contained_import, import_torch
@@ -119,5 +121,5 @@ def _suggested(grown: list[float], losses: list[float]) -> dict[str, float]:
     with contained_import("Finding a learning rate"):
         from fastai.callback.schedule import slide, valley
     kept = slice(len(losses) // 10, -_CUT_END)  # the first losses are of few batches, the last explode
-    x, y = torch.tensor(grown[kept]), torch.tensor(losses[kept])
+    x, y = np.array(grown[kept]), torch.tensor(losses[kept])  # numpy 2 warns of a tensor among fastai's rates
     return {"valley": float(valley(x, y, len(x))[0]), "slide": float(slide(x, y, len(x))[0])}
