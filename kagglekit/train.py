@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -314,9 +314,7 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     """
     job = _Job(prepared, experiment, progress or Silent())
     job.check()
-    estimator = job.estimator(experiment.seed + split.repeat)
-    X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    estimator = job.fitted(split, experiment.seed + split.repeat)
     return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
 
 
@@ -391,7 +389,31 @@ class _Job:
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
-        return frame[[c for c in chosen if c not in self.experiment.drop]]
+        names = [c for c in chosen if c not in self.experiment.drop]
+        return frame if names == list(frame.columns) else frame[names]
+
+    @cached_property
+    def shared(self) -> Any:
+        """What the model prepares once for all folds, without labels; None where it does nothing of the kind.
+
+        It depends on the rows and the model alone, so a fold gives the same wherever and whenever it is fitted.
+        """
+        model = self.estimator(self.experiment.seed)
+        # Folds that go forward in time know nothing of later rows, not even the spread of their values.
+        if self.labeller is not None or self.prepared.folds.scheme == "time" or not hasattr(model, "share"):
+            return None
+        return model.share(self.columns(self.prepared.X))
+
+    def fitted(self, split: Split, seed: int) -> Any:
+        """The model of one fold."""
+        estimator = self.estimator(seed)
+        if self.shared is not None:
+            y = self.target()
+            fit_ids, carved = self.fit_ids(split, estimator)
+            watched = None if carved is None else y.loc[carved]
+            return estimator.fit_shared(self.shared, y.loc[fit_ids], watched)
+        X, labels, stop_by = self.fit_rows(split, estimator)
+        return estimator.fit(X, labels, **stop_by, **self.groups(X.index))
 
     def estimator(self, seed: int) -> Any:
         """The model, or bags of it; `bags` wraps, the model's own settings stay what they are."""
@@ -418,9 +440,9 @@ class _Job:
         return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
 
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
-        """What `fit` needs besides, so that bags draw whole groups."""
-        group = self.competition.group
-        if not group or not self.experiment.bags:
+        """What `fit` needs besides, so that bags draw whole groups and target encoding keeps them whole."""
+        group, recipes = self.competition.group, self.experiment.features
+        if not group or not (self.experiment.bags or (recipes and recipes.target_encode)):
             return {}
         known = self.prepared.train[group]
         if self.labeller is not None:
@@ -442,15 +464,18 @@ class _Job:
     def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
         """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
         X, y = self.columns(self.prepared.X), self.target()
-        fit_ids = split.fit_ids[split.fit_ids.isin(y.index)]
+        fit_ids, carved = self.fit_ids(split, estimator)
+        stop_by = {} if carved is None else {"eval_set": (X.loc[carved], y.loc[carved])}
+        return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
+
+    def fit_ids(self, split: Split, estimator: Any) -> tuple[pd.Index, pd.Index | None]:
+        """The training rows that one fold is fitted on and, for models that stop early, those that they watch."""
+        known = self.labels().index
+        fit_ids = split.fit_ids[split.fit_ids.isin(known)]
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
         fit_ids = self.latest(fit_ids)
-        if not getattr(estimator, "uses_eval_set", False):
-            return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), {}
-        fit_ids, carved = _carve(self, fit_ids)
-        stop_by = {"eval_set": (X.loc[carved], y.loc[carved])}
-        return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
+        return _carve(self, fit_ids) if getattr(estimator, "uses_eval_set", False) else (fit_ids, None)
 
     def with_test_rows(self, split: Split, X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
         """Fit rows, and after them the test rows that a labeller labels; early stopping never watches those."""
@@ -560,9 +585,7 @@ def _fitted_fold(job: _Job, split: Split) -> FoldResult:
 
 def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
     """Predictions of the scored rows and of test by one model."""
-    estimator = job.estimator(seed)
-    X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index))
+    estimator = job.fitted(split, seed)
     oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
     return oof, job.predict(estimator, job.columns(job.prepared.test))
 
