@@ -78,7 +78,7 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     drawing = {"bagging": dict(_DRAW)} if experiment.bags else {}
     labelled = {}
     if experiment.pseudo is not None:
-        labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), "share": experiment.pseudo_share}}
+        labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), **experiment.pseudo_drawing}}
     return {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
 
 
@@ -379,6 +379,12 @@ class _Job:
             )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
+        if self.experiment.pseudo_weight < 1 and not self.takes_weights:
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': pseudo_weight = {self.experiment.pseudo_weight:g} needs a model "
+                f"that weighs rows, and '{self.experiment.model}' as it is set here does not.",
+                hint="lightgbm, forest and extra-trees do, without bags and features; or lower pseudo_share.",
+            )
         self.labels()
 
     def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
@@ -413,7 +419,7 @@ class _Job:
             watched = None if carved is None else y.loc[carved]
             return estimator.fit_shared(self.shared, y.loc[fit_ids], watched)
         X, labels, stop_by = self.fit_rows(split, estimator)
-        return estimator.fit(X, labels, **stop_by, **self.groups(X.index))
+        return estimator.fit(X, labels, **stop_by, **self.groups(X.index), **self.weights(X.index))
 
     def estimator(self, seed: int) -> Any:
         """The model, or bags of it; `bags` wraps, the model's own settings stay what they are."""
@@ -438,6 +444,17 @@ class _Job:
                 own.setdefault(name, value)
         model = registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
         return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
+
+    @property
+    def takes_weights(self) -> bool:
+        return bool(getattr(self.estimator(self.experiment.seed), "uses_sample_weight", False))
+
+    def weights(self, ids: pd.Index) -> dict[str, np.ndarray]:
+        """What test rows among the fit rows count for, where they do not count in full."""
+        if self.labeller is None or self.experiment.pseudo_weight == 1:
+            return {}
+        known = ids.isin(self.prepared.folds.ids)
+        return {"sample_weight": np.where(known, 1.0, self.experiment.pseudo_weight)}
 
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
         """What `fit` needs besides, so that bags draw whole groups and target encoding keeps them whole."""

@@ -120,6 +120,7 @@ class Boosting:
     """
 
     uses_eval_set = True
+    uses_sample_weight = True
     booster_: Any
     columns_: TabularColumns
 
@@ -199,9 +200,18 @@ class Boosting:
     def _make_columns(self) -> TabularColumns:
         return TabularColumns(fill=False)
 
-    def _boost(self, target: dict[str, Any], prepared: pd.DataFrame, y: np.ndarray, held_out: Prepared | None) -> None:
+    def _boost(
+        self,
+        target: dict[str, Any],
+        prepared: pd.DataFrame,
+        y: np.ndarray,
+        held_out: Prepared | None,
+        weight: np.ndarray | None = None,
+    ) -> None:
         lightgbm = _lightgbm()
         rows = self._dataset(lightgbm, self.columns_, prepared.to_numpy(), y)
+        if weight is not None:
+            rows.set_weight(weight)
         watched = None
         if held_out is not None:
             watched = self._dataset(lightgbm, self.columns_, held_out[0].to_numpy(), held_out[1], reference=rows)
@@ -376,7 +386,12 @@ class LightGBMClassifier(Boosting, TabularClassifier):
         return {"objective": "binary"} if n_classes == 2 else {"objective": "multiclass", "num_class": n_classes}
 
     def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
-        self._boost(self._objective, prepared, numbers, eval_set)
+        self._fit_weighted(prepared, numbers, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self._boost(self._objective, prepared, numbers, eval_set, weight)
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         raw = self._raw(prepared)
@@ -440,7 +455,12 @@ class LightGBMRegressor(Boosting, TabularRegressor):
         return self
 
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
-        self._boost({"objective": self.objective}, prepared, values, eval_set)
+        self._fit_weighted(prepared, values, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self._boost({"objective": self.objective}, prepared, values, eval_set, weight)
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return self._raw(prepared)
