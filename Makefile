@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMP ?= paddy
 READY := $(VENV)/.ready
+# Kaggle's image has Python 3.12.
+KAGGLE_PYTHON ?= $(shell python3.12 --version >/dev/null 2>&1 && echo python3.12 || echo $(PYTHON))
 KAGGLE_VENV := .venv-kaggle
 KAGGLE_READY := $(KAGGLE_VENV)/.ready
 
@@ -24,6 +26,7 @@ setup: $(READY)
 
 $(READY): constraints.txt
 $(KAGGLE_READY): constraints-kaggle.txt
+$(KAGGLE_READY): PYTHON := $(KAGGLE_PYTHON)
 
 # pip installs only uv; uv then installs everything, pinned, in about half a minute. Then numba compiles the loops of
 # ensembling and resampling into its cache, so that the first blend does not wait for it.
@@ -45,7 +48,8 @@ test: $(READY)
 test-browser: $(READY)
 	$(BIN)/python -m pytest tests/browser
 
-# The same tests on the versions of Kaggle's notebook image, in an environment of their own.
+# The same tests on the versions of Kaggle's notebook image, in an environment of their own; with Python 3.12 where there
+# is one, else with the same Python.
 test-kaggle-image: $(KAGGLE_READY)
 	$(KAGGLE_VENV)/bin/python -m pytest
 
@@ -68,7 +72,7 @@ layers: $(READY)
 # torchvision is built for one torch release: the two are held together by hand.
 constraints:
 	printf 'torch==2.14.1\ntorchvision==0.29.1\n' > $(VENV)/held.txt
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --extra onnx --group dev --universal --python-version 3.11 --upgrade \
 	  --constraint $(VENV)/held.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 

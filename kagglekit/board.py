@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from kagglekit.cleaning import corrections_words
@@ -60,6 +60,8 @@ class Row:
         Not the best, and not significantly worse than the best: the difference lies inside the noise.
     trials : int
         Trials that this row stands for; 0 where it is no search.
+    tta : mapping
+        See `Run.tta`.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Row:
     private: float | None = None
     tied: bool = False
     trials: int = 0
+    tta: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -163,6 +166,7 @@ def _row(
         against=run.parent or "",
         verdict=_verdict(prepared, parent, run),
         weights=run.weights,
+        tta=run.tta,
         public=scored[-1].public if scored else None,
         private=scored[-1].private if scored else None,
     )

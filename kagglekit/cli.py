@@ -173,6 +173,60 @@ def search(
 
 
 @app.command()
+def ladder(
+    comp: Comp,
+    bake_off: Annotated[
+        str | None, typer.Option("--bake-off", help="Compare squish, crop, pad ... of this experiment instead.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Start nothing that would end later.")] = None,
+    full: Annotated[bool, typer.Option("--full/--no-full", help="Train what was promoted on all folds.")] = True,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Climb the pipeline's rungs: small models first on one shared fold, on to the next with what won."""
+    flow = _flow(comp, on, set_)
+    found = flow.bake_off(bake_off, minutes=minutes) if bake_off else flow.ladder(minutes=minutes, full=full)
+    if as_json:
+        _print(found.as_json(), as_json)
+        return
+    from kagglekit import console
+
+    typer.echo(console.ladder(found))
+
+
+@app.command()
+def zoo(
+    family: Annotated[str | None, typer.Option(help="timm's module, or a part of a model's name.")] = None,
+    max_params: Annotated[float | None, typer.Option("--max-params", min=0, help="Parameters, in millions.")] = None,
+    max_macs: Annotated[float | None, typer.Option("--max-macs", min=0, help="Multiply-adds, in 10^9.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="The most accurate so many; 20 if there is no filter.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure how fast they are here; kept for next time.")] = False,
+    results: Annotated[Path | None, typer.Option(help="A newer results-imagenet.csv of timm's.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write accuracy against cost as a PNG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which image models are best? Accuracy on ImageNet, parameters, multiply-adds, and the time they take here."""
+    from kagglekit import zoo as models
+    from kagglekit.console import RichProgress, zoo_table
+
+    known = models.shipped_results() if results is None else models.read_results(results)
+    few = top or (None if family or max_params or max_macs or plot else 20)
+    chosen = models.filtered(known, family=family, max_params=max_params, max_macs=max_macs, top=few)
+    kept = models.speeds_file()
+    speeds = models.probe_speeds(chosen, kept, progress=RichProgress()) if probe else models.known_speeds(kept)
+    found = models.entries(chosen, speeds)
+    if plot is not None:
+        models.plot(found, plot)
+    if as_json:
+        _print([entry.as_json() for entry in found], as_json)
+        return
+    typer.echo(zoo_table(found, models.SOURCE if results is None else str(results)))
+    if plot is not None:
+        typer.echo(f"\n{_shown(plot)}")
+
+
+@app.command()
 def ensemble(
     comp: Comp,
     name: Annotated[str | None, typer.Argument(help="A table under [ensembles]; the first if none.")] = None,
@@ -279,6 +333,7 @@ def inspect(
     out: Annotated[Path | None, typer.Option(help="A folder for pictures and tables; reports/COMP if none.")] = None,
     only: Annotated[str | None, typer.Option(help="Parts for a table: importance,trees; all if none.")] = None,
     row: Annotated[str | None, typer.Option(help="The id of a row whose prediction is taken apart.")] = None,
+    heat: Annotated[bool, typer.Option("--heat", help="Images: draw where a model looks (Grad-CAM).")] = False,
     on: On = None,
     set_: Set = None,
     as_json: Json = False,
@@ -291,8 +346,12 @@ def inspect(
             from kagglekit.errors import UsageError
 
             raise UsageError(f"--only and --row are for tables, and '{comp}' is a competition of images.")
-        paths, notes = results.inspect(folder, name)
+        paths, notes = results.inspect(folder, name, heat=heat)
     else:
+        if heat:
+            from kagglekit.errors import UsageError
+
+            raise UsageError(f"--heat is for images, and '{comp}' is a competition of tables.")
         parts = [part.strip() for part in (only or "").split(",") if part.strip()]
         found = results.understand(name, only=parts, row=row)
         paths, notes = found.save(folder), []
@@ -302,6 +361,76 @@ def inspect(
         typer.echo(f"{found.words()}\n")
     for line in (*map(_shown, paths), *notes):
         typer.echo(line)
+
+
+@app.command("lr-find")
+def lr_find(
+    comp: Comp,
+    experiment: Annotated[str, typer.Argument(help="An experiment of images; it need not be trained.")],
+    batches: Annotated[int, typer.Option(min=100, help="Batches, each at a higher rate than the one before.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="The picture; reports/COMP/lr-EXPERIMENT.png if none.")] = None,
+    on: On = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the loss of an image model against a growing learning rate, and say which rate to try."""
+    results = _results(comp, on, set_)
+    found = results.rates(experiment, n_batches=batches)
+    path = found.draw(out or results.flow.workspace.sheets(comp) / f"lr-{experiment}.png")
+    if as_json:
+        _print(found.as_json() | {"file": str(_shown(path))}, as_json)
+        return
+    typer.echo(f"{found.words()}\n{_shown(path)}")
+
+
+@app.command()
+def export(
+    comp: Comp,
+    run: Annotated[str, typer.Argument(help="Experiment or run id, of an image model.")],
+    to: Annotated[Path | None, typer.Option(help="A new folder; exports/COMP/RUN if none.")] = None,
+    fit: Annotated[str, typer.Option(help="folds, one of them (fold-0), or all: a new model on all rows.")] = "folds",
+    fastai: Annotated[bool, typer.Option("--fastai", help="Write export.pkl for fastai's load_learner too.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too; needs the extra onnx.")] = False,
+    on: On = None,
+    set_: Set = None,
+) -> None:
+    """Write a run's image models as safetensors and JSON, which `kagglekit predict` and `demo` read."""
+    made = _results(comp, on, set_).export(run, to, fit=fit, fastai=fastai, onnx=onnx)
+    typer.echo(f"{_shown(made.folder)}\n{made.words()}")
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kagglekit export` wrote.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="Labels to print for each image.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """What an exported model says of image files: labels with probabilities, or values."""
+    from kagglekit.image_files import named_images
+    from kagglekit.models.vision.exported import load
+
+    files = named_images(images)
+    model = load(folder)
+    found = model.answers(files)
+    if as_json:
+        _print({path: {str(c): v for c, v in row.items()} for path, row in found.to_dict("index").items()}, as_json)
+        return
+    for path, row in found.iterrows():
+        typer.echo(f"{path}: {model.words(row, top=top)}")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kagglekit export` wrote.")],
+    examples: Annotated[list[Path] | None, typer.Argument(help="Pictures to be offered on the page.")] = None,
+    to: Annotated[Path | None, typer.Option(help="A new folder; FOLDER-space if none.")] = None,
+) -> None:
+    """Write a page that classifies pictures (Gradio): app.py and what it needs, ready for a Hugging Face Space."""
+    from kagglekit.demo import write_space
+
+    made = write_space(folder, to or folder.with_name(f"{folder.name}-space"), examples=examples or ())
+    typer.echo(f"{_shown(made)}: look at it with `pip install gradio` and `python {_shown(made)}/app.py`.")
 
 
 @app.command()

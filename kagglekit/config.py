@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kagglekit.calibration import Method
 from kagglekit.cleaning import Correction, read_corrections
-from kagglekit.contracts import Decision, Form, Label, Task
+from kagglekit.contracts import Decision, Form, Label, Task, form_of_several
 from kagglekit.errors import ConfigError, KagglekitError, UsageError, nearest
 from kagglekit.metrics import get_metric
 from kagglekit.recipes import Recipes
+from kagglekit.rungs import COMMON, Ladder, read_ladder
 from kagglekit.spaces import Space, read_space
 
 __all__ = [
@@ -55,12 +56,21 @@ class CompetitionTable(_Table):
     task: Task
     metric: str
     id: str
-    target: str
+    target: str | list[str]
     form: Form | None = None
     classes: list[Label] = Field(default_factory=list)
     group: str | None = None
     time: str | None = None
     decision: Decision = "argmax"
+
+    @property
+    def target_columns(self) -> list[str]:
+        """The columns of the training table that are predicted."""
+        return [self.target] if isinstance(self.target, str) else self.target
+
+    @property
+    def has_several(self) -> bool:
+        return len(self.target_columns) > 1
 
 
 class DataTable(_Table):
@@ -68,6 +78,9 @@ class DataTable(_Table):
 
     `train_images` and `test_images` are patterns whose `{column}` parts are filled from the row, such as
     `"train_images/{label}/{image_id}"`. Where a competition has no test table, `test` is the sample submission.
+
+    Where there is no training table either, `train_folder` holds labelled images: `labels` is "folder" (the name of the
+    folder that an image lies in) or a regular expression that its name matches. `test_folder` holds those to predict.
     """
 
     train: str = "train.csv"
@@ -75,6 +88,9 @@ class DataTable(_Table):
     sample: str = "sample_submission.csv"
     train_images: str | None = None
     test_images: str | None = None
+    train_folder: str | None = None
+    labels: str | None = None
+    test_folder: str | None = None
     drop: list[str] = Field(default_factory=list)
 
 
@@ -120,11 +136,15 @@ class _ExperimentTable(_Table):
     features: str | None = None
     seeds: int = Field(default=1, ge=1, le=100)
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: str | None = None
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
     pseudo_weight: float = Field(default=1.0, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
+    extra_targets: list[str] = Field(default_factory=list)
+    extra_weights: list[float] = Field(default_factory=list)
+    keep_models: bool = False
     optional: bool = False
 
 
@@ -161,6 +181,9 @@ class Experiment:
         Models of other seeds on the same rows, averaged.
     calibrate : {"none", "temperature", "clip"}
         How probabilities are mended once all folds are there (`kagglekit.calibration`).
+    keep_tta : {"if-better", "always"}
+        Whether predictions that look at each image in several views must beat plain ones on other folds' rows
+        (`kagglekit.scoring.kept_if_better`).
     pseudo : Experiment, optional
         The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
     pseudo_share : float
@@ -173,6 +196,12 @@ class Experiment:
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
         The file beside the pipeline file that they were read from; "" for none.
+    extra_targets : tuple of str
+        Columns of the training table that an image model learns beside the target, with a head for each; never inputs.
+    extra_weights : tuple of float
+        Of their losses, beside 1 for the target; empty for 1 each.
+    keep_models : bool
+        Whether fitted image models are kept with the run; it decides no result, and so is none of the settings.
     optional : bool
         Left out of `kagglekit submit` until it has been trained by name: larger models wait for a person's decision.
     offered : bool
@@ -194,12 +223,16 @@ class Experiment:
     features_name: str = ""
     seeds: int = 1
     calibrate: Method = "none"
+    keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: Experiment | None = None
     pseudo_share: float = 0.5
     pseudo_weight: float = 1.0
     recent: float | None = None
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
+    extra_targets: tuple[str, ...] = ()
+    extra_weights: tuple[float, ...] = ()
+    keep_models: bool = False
     optional: bool = False
     offered: bool = False
 
@@ -223,6 +256,9 @@ class Experiment:
             "features": self.features.plain if self.features else {},
             "seeds": self.seeds if self.seeds > 1 else 0,
             "calibrate": self.calibrate if self.calibrate != "none" else "",
+            "extra_targets": list(self.extra_targets),
+            "extra_weights": list(self.extra_weights),
+            "keep_tta": self.keep_tta if self.keep_tta != "if-better" else "",
             "pseudo": {**self.pseudo.settings, **self.pseudo_drawing} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
@@ -262,6 +298,7 @@ class Pipeline:
     ensembles: Mapping[str, EnsembleTable]
     path: Path
     searches: Mapping[str, Space] = field(default_factory=dict)
+    ladder: Ladder | None = None
 
     @property
     def form(self) -> Form:
@@ -275,6 +312,8 @@ class Pipeline:
             "ranking": "ranking",
             "values": "value",
         }
+        if needs == "columns":
+            return form_of_several(self.competition.metric)
         return usual.get(needs, "probability" if len(self.competition.classes) == 2 else "probabilities")
 
     def experiment(self, name: str) -> Experiment:
@@ -322,7 +361,7 @@ def load_pipeline(
     raw = _read(path)
     for override in overrides:
         _apply(raw, override)
-    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search")
+    known = ("competition", "data", "folds", "features", "experiments", "ensembles", "search", "ladder")
     _refuse_unknown(raw, known, f"{path}")
     for key in ("features", "experiments", "ensembles", "search"):
         if not isinstance(raw.setdefault(key, {}), dict):
@@ -353,6 +392,7 @@ def load_pipeline(
             name: _search(name, table, experiments, competition, check_params, f"{path} [search.{name}]")
             for name, table in raw["search"].items()
         },
+        ladder=_ladder(raw, experiments, competition, check_params, path),
     )
     _check_ensembles(pipeline)
     return pipeline
@@ -380,10 +420,13 @@ def _check_metric(facts: CompetitionTable, path: Path) -> None:
             f"{path}: no model of kagglekit predicts masks.",
             hint="Download the data, train a model of your own, and send its file with the kaggle command.",
         )
-    wants_classes = metric.needs != "values" and not metric.ordinal
+    if isinstance(facts.target, list) and not facts.has_several:
+        raise ConfigError(f"{path}: target is a list of {len(facts.target)}.", hint='Write one target as target = "a".')
+    needs = metric.of_one_target.needs
+    wants_classes = needs != "values" and not metric.ordinal
     if wants_classes and facts.task.endswith("regression"):
         raise ConfigError(f"{path}: metric '{metric.name}' scores classes, but the task is '{facts.task}'.")
-    if metric.needs == "values" and facts.task.endswith("classification"):
+    if needs == "values" and facts.task.endswith("classification"):
         raise ConfigError(f"{path}: metric '{metric.name}' scores numbers, but the task is '{facts.task}'.")
 
 
@@ -448,7 +491,7 @@ def _experiment(
     params = {key: value for key, value in merged.items() if key not in common}
     if "model" not in common:
         raise ConfigError(f"{where}: the key 'model' is missing.", hint='For example: model = "forest"')
-    if facts.metric == "rmsle":  # the rmse of logarithms, so those are what models should fit
+    if get_metric(facts.metric).of_one_target.name == "rmsle":  # the rmse of logarithms: models should fit those
         common.setdefault("target_transform", "log1p")
     table = _validate(_ExperimentTable, common, where)
     _check_common(table, facts, where)
@@ -477,18 +520,25 @@ def _experiment(
         features_name=table.features or "",
         seeds=table.seeds,
         calibrate=table.calibrate,
+        keep_tta=table.keep_tta,
         pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
         pseudo_share=table.pseudo_share,
         pseudo_weight=table.pseudo_weight,
         recent=table.recent,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
+        extra_targets=tuple(table.extra_targets),
+        extra_weights=tuple(table.extra_weights),
+        keep_models=table.keep_models,
         optional=table.optional,
     )
 
 
 def _check_common(table: _ExperimentTable, facts: CompetitionTable, where: str) -> None:
     """Refuse keys that contradict each other or the task."""
+    _check_extras(table, facts, where)
+    if facts.has_several:
+        _check_several(table, where)
     if table.calibrate != "none" and not facts.task.endswith("classification"):
         raise ConfigError(f"{where}: calibrate is for probabilities, and the task is '{facts.task}'.")
     if table.validation == "oob" and table.seeds > 1:
@@ -497,6 +547,34 @@ def _check_common(table: _ExperimentTable, facts: CompetitionTable, where: str) 
         raise ConfigError(
             f'{where}: pseudo needs validation = "folds": each fold\'s test labels come from models that never saw it.'
         )
+
+
+def _check_extras(table: _ExperimentTable, facts: CompetitionTable, where: str) -> None:
+    names, weights = table.extra_targets, table.extra_weights
+    if not names and not weights:
+        return
+    if weights and len(weights) != len(names):
+        raise ConfigError(f"{where}: extra_weights needs one number for each of {len(names)} extra_targets.")
+    if any(not weight > 0 for weight in weights):
+        raise ConfigError(f"{where}: extra_weights must be above 0, got {weights}.")
+    if twice := [name for name in names if names.count(name) > 1 or name in facts.target_columns]:
+        raise ConfigError(f"{where}: extra_targets names '{twice[0]}' twice, or it is the target.")
+    if table.model != "timm":
+        raise ConfigError(f"{where}: extra_targets is for model = \"timm\", got '{table.model}'.")
+    if table.bags or table.validation == "oob" or table.features:
+        raise ConfigError(f"{where}: extra_targets goes with neither bags, validation nor features; leave them out.")
+
+
+def _check_several(table: _ExperimentTable, where: str) -> None:
+    """Refuse what is made for one target."""
+    unfit = {
+        "calibrate": table.calibrate != "none",
+        "cleaning": table.cleaning is not None,
+        "pseudo": table.pseudo is not None,
+        "validation": table.validation != "folds",
+    }
+    if used := [key for key, is_used in unfit.items() if is_used]:
+        raise ConfigError(f"{where}: {used[0]} is for one target, and [competition] has several; leave it out.")
 
 
 def _labeller(
@@ -545,7 +623,9 @@ def _corrections(table: _ExperimentTable, facts: CompetitionTable, path: Path, w
         )
     numeric = facts.task.endswith("regression")
     try:
-        return read_corrections(path.parent / table.cleaning, id_column=facts.id, target=facts.target, numeric=numeric)
+        return read_corrections(
+            path.parent / table.cleaning, id_column=facts.id, target=facts.target_columns[0], numeric=numeric
+        )
     except KagglekitError as error:
         raise ConfigError(f"{where} cleaning: {error.message}", hint=error.hint) from error
 
@@ -589,6 +669,33 @@ def _search(
             raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 
     return read_space(table, check, where)
+
+
+def _ladder(
+    raw: Mapping[str, Any],
+    experiments: Mapping[str, Experiment],
+    facts: CompetitionTable,
+    check_params: CheckParams,
+    path: Path,
+) -> Ladder | None:
+    if "ladder" not in raw:
+        return None
+
+    def check(experiment: str, setting: str, value: Any) -> Any:
+        model = experiments[experiment].model
+        if setting not in COMMON:
+            return check_params(model, {setting: value}, facts.task)[setting]
+        if setting == "extra_targets" and model != "timm":
+            raise ConfigError(f"extra_targets is for model = \"timm\", got '{model}'.")
+        return getattr(_validate(_ExperimentTable, {"why": "-", "model": model, setting: value}, "its value"), setting)
+
+    found = read_ladder(raw["ladder"], [*experiments, *raw["ensembles"]], check, f"{path} [ladder]")
+    if found.start not in experiments or experiments[found.start].validation == "oob":
+        raise ConfigError(
+            f"{path} [ladder]: start = '{found.start}' has no folds to be compared on.",
+            hint='Name an experiment with validation = "folds".',
+        )
+    return found
 
 
 def _ensemble(table: Any, check_method: CheckMethod | None, where: str) -> EnsembleTable:

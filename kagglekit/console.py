@@ -28,11 +28,13 @@ from kagglekit.compare import Comparison
 from kagglekit.contracts import Run
 from kagglekit.flow import Outcome
 from kagglekit.forecast import clock
+from kagglekit.ladder import Climbed, Fresh, Step, grouped
 from kagglekit.outlook import Outlook, RunForecast
 from kagglekit.progress import Task
 from kagglekit.search import Record, as_experiment
 from kagglekit.shakeup import Swap
 from kagglekit.stats import Difference, Interval
+from kagglekit.zoo import Entry, cost_name
 
 __all__ = [
     "RichProgress",
@@ -40,6 +42,7 @@ __all__ = [
     "blend",
     "comparison",
     "final_two",
+    "ladder",
     "outcome",
     "rehearsal",
     "search",
@@ -47,6 +50,7 @@ __all__ = [
     "table",
     "world",
     "worlds",
+    "zoo_table",
 ]
 
 
@@ -127,6 +131,8 @@ def table(rows: Sequence[Row], metric: str) -> str:
         lines.append(f"{name:<{wide}}  {score} {error:>7}  {clock(row.seconds):>6}  {_verdict(row)}".rstrip())
         words = f"{row.hypothesis} [{row.change}]" if row.change else row.hypothesis
         lines += textwrap.wrap(words, width=84, initial_indent="    ", subsequent_indent="    ")
+        if row.tta:
+            lines.append(f"    {_views(row.tta)}")
     if any(row.tied for row in rows):
         lines += ["", f"= tied with the best: the difference to {rows[0].name} lies inside the noise"]
     return "\n".join(lines)
@@ -138,6 +144,15 @@ _KIND = {"oob": " (out of bag)", "blend": " (blend)"}
 def _verdict(row: Row) -> str:
     joint = {"better": "better than", "worse": "worse than", "no difference": "no difference to"}.get(row.verdict)
     return f"{joint} {row.against}" if joint else row.verdict
+
+
+def _views(tta: Mapping[str, Any]) -> str:
+    """What test-time augmentation changed, in one line."""
+    gain = f"{tta['difference']:+.4f} ({tta['low']:+.4f} to {tta['high']:+.4f})"
+    kept = f"kept for test and {tta['kept_folds']} of {tta['folds']} folds"
+    if not tta["kept"]:
+        kept = "not kept" + f" for test; for {tta['kept_folds']} of {tta['folds']} folds" * bool(tta["kept_folds"])
+    return f"tta {tta['views']}: {tta['plain']:.4f} without, {tta['augmented']:.4f} with; gain {gain}: {kept}"
 
 
 def _error(value: float | None) -> str:
@@ -248,6 +263,56 @@ def _luck(record: Record) -> list[str]:
     if not math.isnan(others := record.chosen_by_others):
         parts[0] += f"\nEach fold scored by the trial that the other folds chose: {others:.4f}."
     return parts
+
+
+def ladder(found: Climbed) -> str:
+    """A climb as text: a line for each candidate, what stopped it, and scores on rows that decided nothing."""
+    wide = max([len("experiment"), *(len(step.experiment) for step in found.steps)])
+    wide_rung = max([len("rung"), *(len(step.rung) for step in found.steps)])
+    head = (
+        f"{'rung':<{wide_rung}}  {'experiment':<{wide}}  {found.metric:>9}  {'95 % interval':>16}  "
+        f"{'better by':>9}  {'interval':>18}  {'time':>6}  {'forecast':>8}  {'memory':>14}  verdict"
+    )
+    lines = [head, *(_rung_line(step, wide_rung, wide) for step in found.steps)]
+    where = f"All on {found.split}, {found.n_scored} rows that chose: no fresh scores. MB: measured (forecast)."
+    parts = ["\n".join(lines), where]
+    parts += [f"Left out: {'; '.join(grouped(found.left_out))}."] * bool(found.left_out)
+    parts += [f"Not at the top yet: {found.undecided}."] * bool(found.undecided)
+    parts.append("\n".join(_fresh_line(one, found.metric) for one in found.fresh))
+    if found.fresh:
+        parts[-1] = f"On the {found.n_fresh} rows of the other folds, which decided nothing:\n{parts[-1]}"
+    return "\n\n".join(part for part in [*parts, f"Best so far: {found.best}."] if part)
+
+
+def _rung_line(step: Step, wide_rung: int, wide: int) -> str:
+    gain, interval = "", ""
+    if (d := step.difference) is not None:
+        gain, interval = f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}"
+    told = step.cost is not None and bool(step.cost.basis)
+    ahead = clock(step.cost.forecast) if step.cost and told else ""
+    said = f"{step.verdict}, promoted" if step.promoted else step.verdict
+    line = (
+        f"{step.rung:<{wide_rung}}  {step.experiment:<{wide}}  {step.score:>9.4f}  {step.low:.4f} to {step.high:.4f}  "
+        f"{gain:>9}  {interval:>18}  {clock(step.seconds):>6}  {ahead:>8}  {_memory_cell(step):>14}  {said}"
+    )
+    return line.rstrip()
+
+
+def _memory_cell(step: Step) -> str:
+    if step.cost is None:
+        return ""
+    cost = step.cost
+    measured, ahead = (
+        (cost.gpu_mb, cost.forecast_gpu_mb) if cost.gpu_mb else (cost.mb, cost.forecast_mb)
+    )  # on a GPU its own memory is what runs out
+    return f"{measured:.0f}" + (f" ({ahead:.0f})" if ahead else "")
+
+
+def _fresh_line(one: Fresh, metric: str) -> str:
+    line = f"  {one.experiment}  {metric} {one.score:.4f} ({one.low:.4f} to {one.high:.4f})"
+    if (d := one.difference) is None:
+        return line
+    return f"{line}, {d.mean:+.4f} ({d.low:+.4f} to {d.high:+.4f}) against the start: {one.verdict}"
 
 
 def comparison(found: Comparison) -> str:
@@ -409,6 +474,34 @@ def _answer(result: Outcome) -> list[str]:
     if result.forecast and result.forecast.residual and result.forecast.residual.alarm:
         ahead += _fit(result.forecast, result.comp)
     return lines + ahead
+
+
+def zoo_table(found: Sequence[Entry], source: str) -> str:
+    """Image models as text, a line for each."""
+    wide = max(len("model"), *(len(e.result.model) for e in found))
+    wide_family = max(len("family"), *(len(e.result.family) for e in found))
+    lines = [
+        f"  {'model':<{wide}}  {'family':<{wide_family}}  {'top-1':>6}  {'px':>4}  {'params':>8}  {'GMACs':>7}  "
+        f"{'predict':>10}  {'train':>10}"
+    ]
+    lines += [_zoo_line(entry, wide, wide_family) for entry in found]
+    ends = [
+        "* no other model listed is as accurate and costs less, by " + cost_name(found),
+        f"top-1: ImageNet accuracy (%) at px, from {source}",
+        "predict, train: milliseconds an image on this machine"
+        + ("" if all(e.speed for e in found) else " (--probe measures them)"),
+    ]
+    return "\n".join([*lines, "", *ends])
+
+
+def _zoo_line(entry: Entry, wide: int, wide_family: int) -> str:
+    one, speed = entry.result, entry.speed
+    gmacs = "" if math.isnan(one.gmacs) else f"{one.gmacs:.2f}"
+    times = [f"{ms:.1f} ms" for ms in (speed.predict_ms, speed.train_ms)] if speed else ["", ""]
+    return (
+        f"{'*' if entry.best else ' '} {one.model:<{wide}}  {one.family:<{wide_family}}  {one.top1:>6.2f}  "
+        f"{one.size:>4}  {one.params:>6.1f} M  {gmacs:>7}  {times[0]:>10}  {times[1]:>10}"
+    ).rstrip()
 
 
 def worlds(found: Sequence[Mapping[str, Any]]) -> str:

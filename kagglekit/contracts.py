@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from kagglekit.errors import ConfigError, FoldsError, PredictionsError, StoreError, nearest, preview
+from kagglekit.errors import ConfigError, FoldsError, PredictionsError, StoreError, UsageError, nearest, preview
 from kagglekit.metrics import get_metric
 
 __all__ = [
@@ -31,12 +31,13 @@ __all__ = [
     "Split",
     "Submission",
     "Task",
+    "form_of_several",
     "repeated",
 ]
 
 Label = str | int
 Task = Literal["classification", "regression", "image-classification", "image-regression", "image-segmentation"]
-Form = Literal["label", "value", "probability", "probabilities", "ranking", "mask"]
+Form = Literal["label", "value", "probability", "probabilities", "labels", "values", "ranking", "mask"]
 Decision = Literal["argmax", "shares", "threshold"]
 RunKind = Literal["oof", "oob", "blend"]
 
@@ -44,6 +45,13 @@ RunKind = Literal["oof", "oob", "blend"]
 def repeated(ids: pd.Index) -> list[Hashable]:
     """The ids that come more than once, in order of first appearance."""
     return list(ids[ids.duplicated()].unique())
+
+
+def form_of_several(metric: str) -> Form:
+    """What a submission of several targets holds: labels, probabilities or numbers, as the metric needs."""
+    needs = get_metric(metric).of_one_target.needs
+    forms: dict[str, Form] = {"labels": "labels", "values": "values"}
+    return forms.get(needs, "probabilities")
 
 
 @dataclass(frozen=True)
@@ -59,18 +67,21 @@ class Competition:
     metric : str
         A name that `kagglekit.metrics` knows.
     id, target : str
-        Columns of the training table.
+        Columns of the training table; of several targets, `target` is their names in one.
     classes : tuple of str or int
         Every label that can occur, sorted; empty for regression. For binary tasks the second is the positive class.
     group, time : str, optional
         Columns that folds must respect.
-    form : {"label", "value", "probability", "probabilities", "ranking", "mask"}
+    form : {"label", "value", "probability", "probabilities", "labels", "values", "ranking", "mask"}
         What a row of the submission holds: a label, a number, the probability of the positive class, one probability
-        per class, labels in order of belief separated by spaces, or a mask as run-length text (`kagglekit.masks`).
+        per class or target, one label or number per target, labels in order of belief separated by spaces, or a mask as
+        run-length text (`kagglekit.masks`).
     decision : {"argmax", "shares", "threshold"}
         How labels are made of probabilities: the likeliest class; for ordered integer classes, cuts of the expected
         class under which every class gets its share of the training rows; for two classes and a metric of labels, the
         threshold under which the other folds score best.
+    targets : tuple of str
+        Where several columns are predicted: all of them, numbers or yes-or-no labels (0 and 1); else empty.
 
     Raises
     ------
@@ -88,9 +99,10 @@ class Competition:
     time: str | None = None
     form: Form = "label"
     decision: Decision = "argmax"
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        get_metric(self.metric)
+        self._check_targets()
         for what, value, known in (("task", self.task, get_args(Task)), ("form", self.form, get_args(Form))):
             if value not in known:
                 raise ConfigError(f"{self.slug}: {what} '{value}' is unknown.", hint=nearest(value, known))
@@ -103,7 +115,8 @@ class Competition:
                 f"{self.slug}: decision 'shares' needs ordered integer classes, got {preview(self.classes)}.",
                 hint='Use decision = "argmax".',
             )
-        if self.decision == "threshold" and (len(self.classes) != 2 or get_metric(self.metric).needs != "labels"):
+        needs = get_metric(self.metric).of_one_target.needs
+        if self.decision == "threshold" and (len(self.classes) != 2 or needs != "labels"):
             raise ConfigError(
                 f"{self.slug}: decision 'threshold' needs two classes and a metric of labels, got {len(self.classes)} "
                 f"classes and '{self.metric}'.",
@@ -111,6 +124,60 @@ class Competition:
             )
         if len(set(self.classes)) < len(self.classes):
             raise ConfigError(f"{self.slug}: a class is listed twice in {list(self.classes)}.")
+
+    def _check_targets(self) -> None:
+        metric = get_metric(self.metric)
+        if bool(self.targets) != bool(metric.base):
+            wanted = f"columnwise_{metric.name}" if self.targets else f'"{metric.base}" for one target'
+            raise ConfigError(
+                f"{self.slug}: metric '{self.metric}' does not suit {max(1, len(self.targets))} target(s).",
+                hint=f"Is it {wanted}? A columnwise metric is the mean over the columns of several targets.",
+            )
+        if not self.targets:
+            return
+        if len(set(self.targets)) < 2:
+            raise ConfigError(f"{self.slug}: several targets must differ, got {list(self.targets)}.")
+        if self.is_classification and self.classes != (0, 1):
+            raise ConfigError(f"{self.slug}: several labels must be 0 and 1, got {list(self.classes)}.")
+        if self.form != (form := form_of_several(self.metric)) or self.decision == "shares":
+            raise ConfigError(
+                f"{self.slug}: several targets under '{self.metric}' need form '{form}' and no decision 'shares', "
+                f"got '{self.form}' and '{self.decision}'."
+            )
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of the training table that are predicted: one, or several."""
+        return self.targets or (self.target,)
+
+    def answers(self, table: pd.DataFrame) -> Any:
+        """The true answers in a table: a Series, or a DataFrame with a column for each of several targets."""
+        return table[list(self.targets)] if self.targets else table[self.target]
+
+    def of(self, target: str) -> Competition:
+        """The competition that one of several targets would be by itself."""
+        forms: dict[str, Form] = {"probabilities": "probability", "labels": "label", "values": "value"}
+        return replace(
+            self,
+            target=target,
+            targets=(),
+            metric=get_metric(self.metric).base,
+            form=forms[form_of_several(self.metric)],
+        )
+
+    def refuse_several(self, what: str) -> None:
+        """Say that something cannot be done for several targets.
+
+        Raises
+        ------
+        UsageError
+            There are several.
+        """
+        if self.targets:
+            raise UsageError(
+                f"{what} is for one target, and {self.slug} has {len(self.targets)}: {preview(self.targets)}.",
+                hint="prepare, train, ensemble, submit, board, compare and shakeup take several.",
+            )
 
     @property
     def is_classification(self) -> bool:
@@ -122,7 +189,9 @@ class Competition:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names of this competition's predictions: one per class, or the target alone."""
+        """Column names of this competition's predictions: one per class, or the target alone; or each of several."""
+        if self.targets:
+            return self.targets
         return tuple(str(c) for c in self.classes) if self.is_classification else (self.target,)
 
 
@@ -319,8 +388,13 @@ class Run:
         For blends: how they were chosen, what each member adds, how alike members err; plain JSON values.
     seed_scores : tuple of tuples of float
         Where models of several seeds were averaged: for each fit, the score of each seed's model alone.
+    tta : mapping
+        Where each image was looked at in several views: the scores with and without, the interval of their difference
+        and what was kept; plain JSON values.
     unscored : int
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
+    notes : tuple of str
+        What was done otherwise than the settings say: a smaller batch, because memory was short.
     versions, git : mapping of str to str
         What it was made with.
     features : str
@@ -347,7 +421,9 @@ class Run:
     fit_score: float | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
     seed_scores: tuple[tuple[float, ...], ...] = ()
+    tta: Mapping[str, Any] = field(default_factory=dict)
     unscored: int = 0
+    notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     features: str = ""

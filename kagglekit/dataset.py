@@ -176,8 +176,9 @@ class Prepared:
     features: str = ""
 
     @property
-    def y(self) -> pd.Series:
-        return self.train[self.competition.target]
+    def y(self) -> Any:
+        """The true answers by id: a Series, or a DataFrame with a column for each of several targets."""
+        return self.competition.answers(self.train)
 
     @property
     def X(self) -> pd.DataFrame:
@@ -251,7 +252,9 @@ class Prepared:
         folder = stored.folder
         for name in _TABLES:
             check_frame(folder / f"{name}.parquet")
-        competition = Competition(**{**facts["competition"], "classes": tuple(facts["competition"]["classes"])})
+        said = facts["competition"]
+        tuples = {key: tuple(said.get(key, ())) for key in ("classes", "targets")}
+        competition = Competition(**{**said, **tuples})
         group = competition.group
         groups = read_frame(folder / "train.parquet", [group])[group] if group else None
         made = Prepared.__new__(Prepared)

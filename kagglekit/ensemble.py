@@ -8,14 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kagglekit.blend.base import Blender
 from kagglekit.blend.crossfit import CrossFitted, fit_members
 from kagglekit.blend.methods import make_blender
-from kagglekit.blend.study import contributions, correlation, likeness
+from kagglekit.blend.several import SeveralFitted, fit_several
+from kagglekit.blend.study import Contribution, contributions, correlation, likeness
 from kagglekit.config import EnsembleTable
 from kagglekit.contracts import Competition, Predictions, Run
 from kagglekit.dataset import Prepared
@@ -133,13 +136,7 @@ def _blend(
 ) -> Run:
     start = time.perf_counter()
     facts = prepared.competition
-    fitted = fit_members(
-        _blender(table, facts),
-        {member: _known_columns(run.oof, prepared) for member, run in members.items()},
-        y=prepared.y,
-        folds=prepared.folds,
-        columns=facts.columns,
-    )
+    fitted = _fitted(table, members, prepared)
     tests = {member: run.test for member, run in members.items()}
     return Run(
         name=name,
@@ -167,6 +164,14 @@ def _blend(
     )
 
 
+def _fitted(table: EnsembleTable, members: Mapping[str, Run], prepared: Prepared) -> CrossFitted | SeveralFitted:
+    facts, y, folds = prepared.competition, prepared.y, prepared.folds
+    given = {member: _known_columns(run.oof, prepared) for member, run in members.items()}
+    if facts.targets:
+        return fit_several(partial(_blender, table), given, y=y, folds=folds, competition=facts)
+    return fit_members(_blender(table, facts), given, y=y, folds=folds, columns=facts.columns)
+
+
 def _blender(table: EnsembleTable, facts: Competition) -> Blender:
     """The method, with the estimators of a stack made from their names."""
     params: dict[str, Any] = dict(table.params)
@@ -180,14 +185,14 @@ def _blender(table: EnsembleTable, facts: Competition) -> Blender:
     return make_blender(table.method, params, metric=facts.metric, classes=facts.classes, seed=_SEED)
 
 
-def _fit_score(fitted: CrossFitted, prepared: Prepared) -> float:
+def _fit_score(fitted: CrossFitted | SeveralFitted, prepared: Prepared) -> float:
     """The score of the rows that chose weights and decision rule: too good, shown only beside the honest one."""
     facts, blended = prepared.competition, fitted.fitted()
     labels = decide(blended, blended, prepared.y, facts)
     return get_metric(facts.metric).score(prepared.y.loc[blended.index], labels, facts.classes)
 
 
-def _study(fitted: CrossFitted, prepared: Prepared) -> dict[str, Any]:
+def _study(fitted: CrossFitted | SeveralFitted, prepared: Prepared) -> dict[str, Any]:
     """What a person wants to know of a blend, as plain JSON values."""
     facts, y = prepared.competition, prepared.y.loc[fitted.oof.index]
     frame = decided(fitted.oof, prepared.y, prepared.folds, facts)
@@ -195,20 +200,41 @@ def _study(fitted: CrossFitted, prepared: Prepared) -> dict[str, Any]:
     interval = bootstrap_interval(
         get_metric(facts.metric), y.loc[frame.index], frame, facts.classes, n_resamples=n_resamples, seed=_SEED
     )
-    errors = correlation(fitted.problem).round(4)
+    errors = _correlation(fitted).round(4)
     alike = likeness(errors)
     return {
-        "reason": fitted.blender.reason_,
-        "warning": fitted.blender.warning_,
+        **_choice(fitted),
         "interval": [interval.low, interval.high],
-        "trajectory": [asdict(step) for step in fitted.blender.trajectory_],
-        "members": [
-            {**asdict(c), "alike": float(alike[c.member])} for c in contributions(fitted.problem, fitted.nested)
-        ],
+        "members": [{**asdict(c), "alike": float(alike[c.member])} for c in _contributions(fitted)],
         "correlation": {str(name): row.to_dict() for name, row in errors.iterrows()},
         "rows": len(fitted.oof),
         "left_out": preview(fitted.left_out) if len(fitted.left_out) else "",
     }
+
+
+def _choice(fitted: CrossFitted | SeveralFitted) -> dict[str, Any]:
+    """How the blend was chosen; for several targets, by target."""
+    if isinstance(fitted, SeveralFitted):
+        blenders = {name: part.blender for name, part in fitted.parts.items()}
+        return {
+            "reason": "; ".join(f"{name}: {b.reason_}" for name, b in blenders.items() if b.reason_),
+            "warning": "; ".join(f"{name}: {b.warning_}" for name, b in blenders.items() if b.warning_),
+            "trajectory": [],
+            "targets": fitted.weights_by_target,
+        }
+    blender = fitted.blender
+    steps = [asdict(step) for step in blender.trajectory_]
+    return {"reason": blender.reason_, "warning": blender.warning_, "trajectory": steps}
+
+
+def _correlation(fitted: CrossFitted | SeveralFitted) -> pd.DataFrame:
+    return fitted.correlation() if isinstance(fitted, SeveralFitted) else correlation(fitted.problem)
+
+
+def _contributions(fitted: CrossFitted | SeveralFitted) -> list[Contribution]:
+    if isinstance(fitted, SeveralFitted):
+        return fitted.contributions()
+    return contributions(fitted.problem, fitted.nested)
 
 
 def _known_columns(oof: Predictions, prepared: Prepared) -> Predictions:

@@ -26,11 +26,12 @@ from kagglekit.forecast import (
 )
 from kagglekit.gateway import Gateway
 from kagglekit.kernels.session import Pace
+from kagglekit.ladder import Climbed, bake_off, climb, known_candidates, load_ladder, promoted_rows
 from kagglekit.ledger import Ledger
 from kagglekit.look import metric_name
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
-from kagglekit.models.vision.cache import find_corrupt
+from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
 from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import Ran, members, offered, run_portfolio
@@ -117,17 +118,19 @@ class Flow:
                 hint=f"{nearest(comp, known)} Or write one from the competition's data: kagglekit new {comp}",
             )
         self.comp, self.workspace, self.progress = comp, workspace, progress
-        self._everything: Pipeline = load_pipeline(
+        read: Pipeline = load_pipeline(
             workspace.pipeline(comp),
             check_params=registry.check,
             check_method=methods.check,
             overrides=overrides,
             offered=offered,
         )
+        climbed = known_candidates(load_ladder(workspace.runs(read.competition.slug)), read.experiments)
+        self._everything = replace(read, experiments={**read.experiments, **climbed})
 
     @property
     def pipeline(self) -> Pipeline:
-        """The pipeline file, and those members of portfolios that have been trained."""
+        """The pipeline file, and those members of portfolios and candidates of ladders that have been trained."""
         trained = {i.rpartition("-")[0] for i in Store(self._runs).ids()}
         everything = self._everything.experiments
         parents = {e.based_on for e in everything.values() if e.name in trained or not e.offered}
@@ -260,6 +263,7 @@ class Flow:
         UsageError
             There is no such portfolio, or it has no model for this task.
         """
+        self.prepared.competition.refuse_several("A portfolio")
         chosen = members(portfolio, self._everything.experiments)
         if not budget.is_limited and n_jobs == 1:
             return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress)
@@ -305,6 +309,7 @@ class Flow:
         ConfigError
             There is no space for it: neither `[search.NAME]` nor a built-in one.
         """
+        self.prepared.competition.refuse_several("A search")
         budget = Budget(minutes)
         experiment = self._experiment(name)
         if (taken := trials_name(name)) in {*self.pipeline.experiments, *self.pipeline.ensembles}:
@@ -322,6 +327,37 @@ class Flow:
             progress=self.progress,
             n_jobs=n_jobs,
         )
+
+    def ladder(self, *, minutes: float | None = None, full: bool = True) -> Climbed:
+        """Climb the pipeline file's ladder: cheap rungs first on one shared fold, then all folds of what won.
+
+        Raises
+        ------
+        ConfigError
+            The file has no ladder.
+        """
+        if self.pipeline.ladder is None:
+            raise ConfigError(
+                f"{self.pipeline.path} has no [ladder].", hint="docs/images.md shows one, or see --bake-off."
+            )
+        named, budget = self._everything.experiments, Budget(minutes)
+        return climb(
+            self.prepared, self.pipeline.ladder, named, self.store, budget=budget, full=full, progress=self.progress
+        )
+
+    def bake_off(self, name: str, *, minutes: float | None = None) -> Climbed:
+        """Compare all ways of making images one size, on one shared fold.
+
+        Raises
+        ------
+        UsageError
+            There is no such experiment, or its model has no such setting.
+        """
+        experiment, task = self._experiment(name), self.pipeline.competition.task
+        fold = None if self.pipeline.ladder is None else self.pipeline.ladder.fold
+        chosen, named = bake_off(experiment, task, fold), self._everything.experiments
+        budget = Budget(minutes)
+        return climb(self.prepared, chosen, named, self.store, budget=budget, full=False, progress=self.progress)
 
     def searches(self) -> dict[str, Record]:
         """Searches from the experiments as they stand in the file, by the name of their trials."""
@@ -468,6 +504,7 @@ class Flow:
     def board_of(self, runs: Mapping[str, Run]) -> list[Row]:
         """The table of some runs by name."""
         told = {name: searched(record) for name, record in self.searches().items() if name in runs}
+        told |= promoted_rows(self.prepared, load_ladder(self._runs), runs)
         return board(self.prepared, self.pipeline, runs, self.ledger.submissions(), told)
 
     def _can_combine(self, name: str, runs: Mapping[str, Run]) -> bool:
@@ -585,5 +622,5 @@ class _Timed:
     def words(self, folds: Sequence[str]) -> str:
         left = [name for name in folds if name not in self.done]
         new = len(self.done - self.before)
-        rest = f"left for the next session: {', '.join(left)}" if left else "all folds done"
+        rest = f"not of this session: {', '.join(left)}" if left else "all folds done"
         return f"{self.experiment.name}: {len(self.before)} folds taken over, {new} trained, {rest}"

@@ -19,7 +19,7 @@ import pandas as pd
 from kagglekit.contracts import Folds, repeated
 from kagglekit.errors import FoldsError, nearest, preview
 
-__all__ = ["SCHEMES", "carve", "make_folds"]
+__all__ = ["SCHEMES", "carve", "joint_strata", "make_folds"]
 
 Array = npt.NDArray[Any]
 
@@ -99,6 +99,34 @@ def make_folds(
     numbers = {f"repeat_{r}": SCHEMES[scheme](rows, seed + r) for r in range(repeats)}
     assignment = pd.DataFrame(numbers, index=ordered).loc[ids].astype(np.int64)
     return Folds(assignment, scheme=scheme, seed=seed, groups=rows.groups)
+
+
+def joint_strata(y: pd.DataFrame, n: int) -> pd.Series:
+    """What folds of several targets are stratified by: the labels of a row together, or the mean rank of its numbers.
+
+    Parameters
+    ----------
+    y : DataFrame of shape (n_rows, n_targets)
+        Several labels 0 and 1, or several numbers; by id.
+    n : int
+        Folds: combinations of labels that fewer rows have are taken for one class.
+
+    Returns
+    -------
+    Series by id
+
+    Notes
+    -----
+    Simpler than iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011), which also keeps the shares of rare
+    labels inside rare combinations.
+    """
+    if not y.isin([0, 1]).all(axis=None):
+        return y.rank(pct=True).mean(axis=1)
+    codes = pd.Series(pd.factorize(pd.MultiIndex.from_frame(y))[0], index=y.index)
+    counts = codes.map(codes.value_counts())
+    if (counts < n).sum() >= n:
+        return codes.where(counts >= n, -1)
+    return codes.where(counts >= n, codes.mode().iloc[0])
 
 
 def carve(

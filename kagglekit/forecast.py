@@ -42,10 +42,12 @@ def rough_seconds(model: str, params: Mapping[str, object], n_rows: int, bags: i
 
 def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:
     thousands = n_rows / 1000
-    area = (float(str(params.get("size", 128))) / 128) ** 2
+    area = _area(params.get("size", 128))
     if model == "timm":
-        epochs = float(str(params.get("epochs", 3))) + 0.4 * float(str(params.get("freeze_epochs", 1)))
-        return thousands * area * _TIMM_EPOCH * epochs
+        sizes = params.get("sizes")
+        areas = sum(map(_area, sizes)) if isinstance(sizes, list | tuple) and sizes else area
+        epochs = areas * float(str(params.get("epochs", 3)))
+        return thousands * _TIMM_EPOCH * (epochs + 0.4 * area * float(str(params.get("freeze_epochs", 1))))
     if model == "timm-features":
         return thousands * area * _TIMM_FEATURES
     if model == "lightgbm":
@@ -62,6 +64,12 @@ def rough_blend_seconds(n_members: int, n_rows: int, n_columns: int) -> float:
 def rough_table_seconds(n_runs: int, n_rows: int) -> float:
     """A first guess of the seconds that the table takes: each run is compared with the best."""
     return _TABLE_START + n_runs * (_TABLE_RUN + _TABLE_1000_ROWS * n_rows / 1000)
+
+
+def _area(size: object) -> float:
+    """Pixels of an image, one number being the side of a square, beside those of the timed one."""
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return float(str(height)) * float(str(width)) / 128**2
 
 
 class Budget:

@@ -25,6 +25,9 @@ __all__ = ["check_columns", "check_submission", "grade", "metric_input", "to_sub
 Array = npt.NDArray[Any]
 Input = pd.Series | pd.DataFrame
 
+# Forms with a column for each class, or each of several targets.
+_WIDE = ("probabilities", "labels", "values")
+
 
 def to_submission(predictions: Predictions, competition: Competition, sample: pd.DataFrame) -> pd.DataFrame:
     """The table to write as CSV: the sample's ids in its order, exactly its columns.
@@ -48,7 +51,7 @@ def to_submission(predictions: Predictions, competition: Competition, sample: pd
     id_column, value_columns = _sample_columns(competition, sample)
     frame = predictions.aligned(pd.Index(sample[id_column]), _prediction_columns(predictions, competition))
     values = _MAKERS[competition.form](frame, competition)
-    if competition.form != "probabilities":
+    if competition.form not in _WIDE:
         values = pd.DataFrame({value_columns[0]: values})
     made = pd.DataFrame({id_column: sample[id_column].to_numpy()})
     return made.join(values.reset_index(drop=True))[list(sample.columns)]
@@ -108,7 +111,7 @@ def metric_input(frame: pd.DataFrame, competition: Competition, sample: pd.DataF
     """
     id_column, value_columns = _sample_columns(competition, sample)
     values = frame.set_index(id_column)[value_columns]
-    if competition.form == "probabilities":
+    if competition.form in _WIDE:
         return values.astype(np.float64)
     return _READERS[competition.form](values[value_columns[0]], competition)
 
@@ -149,9 +152,10 @@ def _sample_columns(competition: Competition, sample: pd.DataFrame) -> tuple[str
     columns = list(sample.columns)
     id_column = competition.id if competition.id in columns else columns[0]
     values = [c for c in columns if c != id_column]
-    wanted = set(competition.columns) if competition.form == "probabilities" else {values[0]} if values else {""}
+    wanted = set(competition.columns) if competition.form in _WIDE else {values[0]} if values else {""}
     if set(values) != wanted or len(values) != len(wanted):
-        expected = f"the classes {preview(competition.columns)}" if len(wanted) > 1 else "one column"
+        what = "targets" if competition.targets else "classes"
+        expected = f"the {what} {preview(competition.columns)}" if len(wanted) > 1 else "one column"
         raise SubmissionError(
             f"Form '{competition.form}' needs {expected} beside '{id_column}'; the sample has {preview(values)}.",
             hint="Set form in [competition] of the pipeline file.",
@@ -187,8 +191,24 @@ def _make_value(frame: pd.DataFrame, competition: Competition) -> Array:
             hint="Set form in [competition] to 'label', 'probability' or 'probabilities'.",
         )
     values = np.asarray(frame.iloc[:, 0])
+    return _clipped(values, competition)
+
+
+def _make_labels(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    return (frame > 0.5).astype(np.int64)
+
+
+def _make_values(frame: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    return pd.DataFrame(_clipped(frame.to_numpy(), competition), index=frame.index, columns=frame.columns)
+
+
+def _clipped(values: Array, competition: Competition) -> Array:
     # A logarithmic metric is not defined below -1, and graders differ in what they do below nought.
-    return np.clip(values, 0, None) if competition.metric == "rmsle" else values
+    return np.clip(values, 0, None) if _is_logarithmic(competition) else values
+
+
+def _is_logarithmic(competition: Competition) -> bool:
+    return get_metric(competition.metric).of_one_target.name == "rmsle"
 
 
 def _make_probability(frame: pd.DataFrame, competition: Competition) -> Array:
@@ -294,7 +314,7 @@ def _check_number(values: pd.Series, competition: Competition) -> None:
         _refuse_rows(bad, f"{what}{shown}" + (f"; {meant}" if meant else ""))
     numbers = values.astype(np.float64)
     _refuse_rows(numbers.abs() == np.inf, f"has an infinite value in column '{values.name}'")
-    if competition.metric == "rmsle":
+    if _is_logarithmic(competition):
         _refuse_rows(numbers < 0, f"has a value below 0 in column '{values.name}', which rmsle does not take")
 
 
@@ -424,6 +444,8 @@ _MAKERS: Mapping[Form, Callable[[pd.DataFrame, Competition], Any]] = MappingProx
         "value": _make_value,
         "probability": _make_probability,
         "probabilities": _make_probabilities,
+        "labels": _make_labels,
+        "values": _make_values,
         "ranking": _make_ranking,
         "mask": _make_mask,
     }
@@ -434,6 +456,8 @@ _CHECKS: Mapping[Form, Callable[[pd.Series, Competition], None]] = MappingProxyT
         "value": _check_number,
         "probability": _check_probability,
         "probabilities": _check_probability,
+        "labels": _check_label,
+        "values": _check_number,
         "ranking": _check_ranking,
         "mask": _check_mask,
     }

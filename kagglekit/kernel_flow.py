@@ -16,8 +16,8 @@ from kagglekit.flow import Flow
 from kagglekit.forecast import rough_seconds
 from kagglekit.gateway import Gateway, new_mark
 from kagglekit.kernels import notebook, plan
+from kagglekit.kernels.assignment import Assignment, kernel_slug
 from kagglekit.kernels.machines import Machine, find_machine
-from kagglekit.kernels.notebook import Assignment, kernel_slug
 from kagglekit.kernels.parcels import Parcel, parcels_for
 from kagglekit.kernels.plan import Plan, Todo
 from kagglekit.kernels.pull import Pulled, finished_folds, pull

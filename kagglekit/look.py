@@ -15,13 +15,14 @@ import pandas as pd
 from pandas.api import types
 
 from kagglekit.contracts import Decision, Form, Task
-from kagglekit.errors import DataError, preview
+from kagglekit.errors import ConfigError, DataError, preview
+from kagglekit.image_files import FOLDER, IMAGES, ids_of, image_names, label_rows, pattern_of
 from kagglekit.metrics import METRICS, get_metric
 from kagglekit.tables import read_table
 
 __all__ = ["Findings", "look", "metric_name"]
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_NAMED = r"(.+?)[ _-]*\d+\.\w+"  # great_pyrenees_173.jpg is of the label great_pyrenees
 _MOST_CLASSES = 20
 _FEWEST_GROUPS = 10
 
@@ -60,6 +61,9 @@ class Findings:
         Files inside the download. Where test rows have no table of their own, `test` is the sample submission.
     train_images, test_images : str, optional
         Patterns such as `"train_images/{label}/{image_id}"`.
+    train_folder, labels, test_folder : str, optional
+        Where there is no training table: the folder of labelled images, how they are labelled ("folder" or a regular
+        expression), and the folder of those to predict. `train`, `test` and, if it is not there, `sample` are "" then.
     drop : tuple of str
         Columns that nothing can be learnt from.
     scheme, n
@@ -89,6 +93,9 @@ class Findings:
     time: str | None = None
     train_images: str | None = None
     test_images: str | None = None
+    train_folder: str | None = None
+    labels: str | None = None
+    test_folder: str | None = None
     drop: tuple[str, ...] = ()
     scheme: str = "kfold"
     n: int = 5
@@ -147,6 +154,7 @@ class _Look:
         self.guesses: list[str] = []
         self.image_size: tuple[int, int] | None = None
         self.square = False
+        self.folders: tuple[str, str, str] | None = None
         tables = sorted(p.relative_to(raw).as_posix() for p in [*raw.glob("*.csv"), *raw.glob("*/*.csv")])
         self.tables = [t for t in tables if Path(t).name != "solution.csv"]
 
@@ -158,6 +166,7 @@ class _Look:
         patterns = self._images()
         task = self._task(metric, bool(patterns))
         form = self._form(metric)
+        train_folder, labels, test_folder = self.folders or (None, None, None)
         if not patterns and self.test is self.sample:
             raise DataError(
                 f"There is no table of test rows in {self.raw}, and no images by id.",
@@ -177,8 +186,11 @@ class _Look:
             sample=self.sample_name,
             group=group,
             time=time,
-            train_images=patterns[0] if patterns else None,
-            test_images=patterns[1] if patterns else None,
+            train_images=patterns[0] if patterns and not self.folders else None,
+            test_images=patterns[1] if patterns and not self.folders else None,
+            train_folder=train_folder,
+            labels=labels,
+            test_folder=test_folder,
             drop=self._drop(group, time),
             scheme=scheme,
             n=n,
@@ -193,6 +205,8 @@ class _Look:
     # Files and columns
 
     def _read_tables(self) -> None:
+        if not any("train" in Path(t).stem.lower() for t in self.tables) and self._read_folders():
+            return
         self.train_name = self._table("train", "a training table such as train.csv")
         self.sample_name = self._table("submission", "a sample submission such as sample_submission.csv")
         columns = [str(c) for c in read_table(self.raw / self.sample_name).columns]
@@ -210,6 +224,63 @@ class _Look:
         self.reasons["new"] = f"{len(self.train):,} training rows and {len(self.sample):,} rows to predict."
         if self.test is self.sample:
             self.reasons["test"] = "Test rows have no table of their own; the sample submission lists their ids."
+
+    def _read_folders(self) -> bool:
+        """Labelled images in the place of a training table; False where there are none, or several tables."""
+        samples = [t for t in self.tables if "submission" in Path(t).stem.lower()]
+        inside = image_names(self.raw)
+        if not inside or len(samples) < len(self.tables):
+            return False
+        self.sample_name = samples[0] if samples else ""
+        self.sample = read_table(self.raw / samples[0]) if samples else pd.DataFrame()
+        columns = [str(c) for c in self.sample.columns]
+        self.id, self.answer = columns[0] if columns else "image", columns[1] if len(columns) == 2 else "label"
+        place, labels, self.train = self._labelled(inside)
+        folder = self._unlabelled(inside)
+        names = image_names(self.raw / folder)
+        if samples:
+            self.sample = self._csv(self.sample_name)
+            ids_of(names, self.sample[self.id].tolist(), folder)
+        else:
+            self.sample = pd.DataFrame({self.id: names, self.answer: ""})
+        self.test = self.sample[[self.id]]
+        self.train_name, self.test_name, self.folders = "", "", (place, labels, folder)
+        self.reasons["new"] = f"{len(self.train):,} labelled images and {len(self.sample):,} to predict."
+        how = "the folder that an image lies in" if labels == FOLDER else "its name, before the number"
+        self.reasons["labels"] = f"The label is {how}: {self.train[self.answer].nunique()} in all."
+        return True
+
+    def _labelled(self, inside: Sequence[str]) -> tuple[str, str, pd.DataFrame]:
+        """The folder of labelled images, how they are labelled, and the rows."""
+        above = {str(p) for name in inside for p in Path(name).parents}
+        places = sorted(
+            (p for p in above if "test" not in p.lower()), key=lambda p: ("train" not in p.lower(), len(p), p)
+        )
+        for place in places:
+            names = image_names(self.raw / place)
+            by_folder = all(name.count("/") == 1 for name in names) and "test" not in " ".join(names).lower()
+            for labels in (FOLDER,) if by_folder else (_NAMED,) if not any("/" in n for n in names) else ():
+                try:
+                    pattern = pattern_of(labels, str(self.answer), place)
+                    rows = label_rows(self.raw / place, pattern, str(self.answer), place)
+                except (ConfigError, DataError):
+                    continue
+                if rows[self.answer].nunique() <= len(rows) / 2:
+                    return place, labels, rows.rename(columns={"file": self.id})
+        raise DataError(
+            f"{self.raw} has no training table, and no rule was found that leads from its images to labels.",
+            hint="Expected train/<label>/<image>, or names such as label_12.jpg; else write [data] labels by hand.",
+        )
+
+    def _unlabelled(self, inside: Sequence[str]) -> str:
+        """The folder of images to predict."""
+        above = {str(p) for name in inside for p in Path(name).parents if "test" in str(p).lower()}
+        if not above:
+            raise DataError(
+                f"{self.raw} has labelled images and no folder of test images.",
+                hint=f"Cut a hidden part: kagglekit arena create {self.raw} --name {self.slug}-practice",
+            )
+        return min(above, key=lambda p: (len(Path(p).parts), p))
 
     def _table(self, word: str, wanted: str | None) -> str:
         """The table whose name is `word`, begins with it, or holds it; the shortest name first."""
@@ -234,8 +305,8 @@ class _Look:
             self.reasons["target"] = f"{self.sample_name} asks for it."
         elif len(known) > 1:
             raise DataError(
-                f"{self.sample_name} asks for {len(known)} targets ({preview(known)}); a pipeline predicts one.",
-                hint="Make one pipeline for each, with a sample submission of two columns.",
+                f"{self.sample_name} asks for {len(known)} targets ({preview(known)}), and this command knows one.",
+                hint="Write the pipeline file by hand: docs/pipeline.md, 'Several targets', has an example.",
             )
         else:
             self.target = self._hidden_target(answers)
@@ -445,7 +516,11 @@ class _Look:
     # Images
 
     def _images(self) -> tuple[str, str] | None:
-        folders = sorted({p.parent for p in self.raw.rglob("*") if p.suffix.lower() in _IMAGES})
+        if self.folders:
+            place, _, folder = self.folders
+            self.reasons["train_folder"] = self._sizes(f"{place}/{{{self.id}}}")
+            return place, folder
+        folders = sorted({p.parent for p in self.raw.rglob("*") if p.suffix.lower() in IMAGES})
         if not folders:
             return None
         below = {f.relative_to(self.raw) for f in folders}
@@ -472,7 +547,7 @@ class _Look:
         for name in names:
             for place in places:
                 for middle in inner:
-                    for ending in ("", *_IMAGES):
+                    for ending in ("", *IMAGES):
                         pattern = f"{place}/{middle}{{{name}}}{ending}".removeprefix("./")
                         if self._all_there(frame, pattern):
                             return pattern
@@ -483,7 +558,7 @@ class _Look:
         return [self.raw / pattern.format_map(row) for row in frame[columns].astype(str).to_dict("records")]
 
     def _all_there(self, frame: pd.DataFrame, pattern: str) -> bool:
-        return all(path.suffix.lower() in _IMAGES and path.is_file() for path in self._paths(frame, pattern))
+        return all(path.suffix.lower() in IMAGES and path.is_file() for path in self._paths(frame, pattern))
 
     def _sizes(self, pattern: str) -> str:
         """What the first few hundred images measure; reading a header takes no time."""

@@ -25,11 +25,11 @@ import pandas as pd
 from kagglekit.errors import ConfigError, DataError, PredictionsError, nearest, preview
 from kagglekit.masks import dice
 
-__all__ = ["METRICS", "Metric", "Needs", "describe", "get_metric", "label_codes", "nearest_class"]
+__all__ = ["COLUMNWISE", "METRICS", "Metric", "Needs", "describe", "get_metric", "label_codes", "nearest_class"]
 
 Array = npt.NDArray[Any]
 Label = str | int
-Needs = Literal["labels", "probabilities", "positive", "values", "ranking", "masks"]
+Needs = Literal["labels", "probabilities", "positive", "values", "ranking", "masks", "columns"]
 
 # Kaggle's log loss replaces p by max(min(p, 1 - 1e-15), 1e-15).
 _SMALLEST_PROBABILITY = 1e-15
@@ -44,6 +44,7 @@ _NEEDS_TEXT: Mapping[Needs, str] = MappingProxyType(
         "values": "numbers",
         "ranking": "classes in order of belief",
         "masks": "masks as run-length text",
+        "columns": "a column for each target",
     }
 )
 
@@ -64,7 +65,7 @@ class Metric:
     ----------
     name : str
         As in a pipeline file.
-    needs : {"labels", "probabilities", "positive", "values", "ranking", "masks"}
+    needs : {"labels", "probabilities", "positive", "values", "ranking", "masks", "columns"}
         What it is computed from.
     greater_is_better : bool
     function : callable
@@ -81,6 +82,9 @@ class Metric:
         the bootstrap resample one array instead of calling `function` again.
     finish : callable
         Turns the mean of `per_row` into the score.
+    base : str
+        For several targets: the metric of one of them, of which this one is the mean. `y` is then a DataFrame with a
+        column for each target, and predictions have the same columns.
     """
 
     name: str
@@ -92,6 +96,12 @@ class Metric:
     ordinal: bool = False
     per_row: Callable[[Array, Array], Array] | None = None
     finish: Callable[[Any], Any] = _same
+    base: str = ""
+
+    @property
+    def of_one_target(self) -> Metric:
+        """The metric of a single target: this one, or the one that it is the mean of."""
+        return get_metric(self.base) if self.base else self
 
     def score(
         self, y: pd.Series, frame: pd.DataFrame, classes: Sequence[Label], sample_weight: pd.Series | None = None
@@ -165,7 +175,8 @@ class Metric:
             As `score`.
         """
         _check_ids(y.index, frame.index)
-        P = frame.loc[y.index, self._columns(frame, classes)].to_numpy(dtype=np.float64)
+        columns = _target_columns(self.name, y, frame) if self.base else self._columns(frame, classes)
+        P = frame.loc[y.index, columns].to_numpy(dtype=np.float64)
         if not np.isfinite(P).all():
             raise PredictionsError(f"{self.name} needs finite predictions, got NaN or infinity.")
         return P
@@ -178,6 +189,9 @@ class Metric:
         """What `function` takes first: numbers, class codes, or places on the scale of an ordinal metric."""
         if len(y) == 0:
             raise DataError(f"{self.name} is not defined for no rows.")
+        if self.base:
+            table, one = pd.DataFrame(y), self.of_one_target
+            return np.column_stack([one.truth(table[name], classes) for name in table])
         if self.needs == "masks":
             return y.to_numpy(dtype=object)
         if self.needs == "values" or (self.ordinal and not classes):
@@ -189,6 +203,8 @@ class Metric:
 
     def predicted(self, P: Array, classes: Sequence[Label]) -> Array:
         """What `function` takes second, from an array of shape (n_rows, n_columns)."""
+        if self.base:
+            return P.astype(np.float64)
         if self.needs == "values":
             return P[:, 0].astype(np.float64)
         if self.ordinal and P.shape[1] == 1:
@@ -219,6 +235,15 @@ class Metric:
                 f"{self.name} needs one column for each class ({preview(wanted)}), got {preview(frame.columns)}."
             )
         return wanted
+
+
+def _target_columns(name: str, y: Any, frame: pd.DataFrame) -> list[str]:
+    wanted = [str(c) for c in pd.DataFrame(y).columns]
+    if set(wanted) != set(frame.columns) or frame.shape[1] != len(wanted):
+        raise PredictionsError(
+            f"{name} needs one column for each target ({preview(wanted)}), got {preview(frame.columns)}."
+        )
+    return wanted
 
 
 def label_codes(labels: pd.Series, classes: Sequence[Label]) -> Array:
@@ -615,6 +640,47 @@ _KNOWN = _by_name(
 # Scored by the arena and by no model of kagglekit, so that it is not among the names offered.
 _OF_MASKS = _by_name(_higher("dice", "masks", function=mean_dice, title="Mean Dice coefficient", per_row=_row_dice))
 
+_COLUMN_METRICS = ("log_loss", "roc_auc", "f1", "accuracy", "rmse", "rmsle", "mae", "r2", "pearson", "spearman")
+
+
+def _one_column(base: Metric, predicted: Array) -> Array:
+    """A target's column as its own metric takes it: a probability of "yes" stands for both classes, or is rounded."""
+    if base.needs == "labels":
+        return (predicted > 0.5).astype(np.int64)
+    return np.column_stack([1 - predicted, predicted]) if base.needs == "probabilities" else predicted
+
+
+def _mean_over_columns(base: Metric, y: Array, predicted: Array, weight: Array | None = None) -> float:
+    """The plain mean of a metric over the columns of several targets, each of shape (n_rows, n_targets)."""
+    columns = range(y.shape[1])
+    return float(np.mean([base.function(y[:, c], _one_column(base, predicted[:, c]), weight) for c in columns]))
+
+
+def _columns_by_row(base: Metric, y: Array, predicted: Array) -> Array:
+    each = base.per_row or _absolute_error
+    rows = [each(y[:, c], _one_column(base, predicted[:, c])) for c in range(y.shape[1])]
+    means: Array = np.mean(rows, axis=0)
+    return means
+
+
+def _columnwise(base: Metric) -> Metric:
+    is_mean = base.per_row is not None and base.finish is _same
+    return Metric(
+        f"columnwise_{base.name}",
+        "columns",
+        base.greater_is_better,
+        partial(_mean_over_columns, base),
+        title=f"Mean column-wise {base.title[0].lower()}{base.title[1:]}",
+        per_row=partial(_columns_by_row, base) if is_mean else None,
+        base=base.name,
+    )
+
+
+_OF_COLUMNS = _by_name(*(_columnwise(_KNOWN[name]) for name in _COLUMN_METRICS))
+
+#: Means over several targets, by name: "columnwise_log_loss" and the like.
+COLUMNWISE: tuple[str, ...] = tuple(_OF_COLUMNS)
+
 #: Names offered. "map@5" stands for every "map@k" with k of 1 or more.
 METRICS: tuple[str, ...] = (*_KNOWN, "map@5")
 
@@ -629,6 +695,8 @@ def get_metric(name: str) -> Metric:
     """
     if name in _KNOWN:
         return _KNOWN[name]
+    if name in _OF_COLUMNS:
+        return _OF_COLUMNS[name]
     if name in _OF_MASKS:
         return _OF_MASKS[name]
     if match := re.fullmatch(r"map@([1-9]\d*)", name):
@@ -637,7 +705,7 @@ def get_metric(name: str) -> Metric:
         return _higher(name, "ranking", function=map_at_k, k=k, title=title, per_row=_precision_at_hit)
     if name.startswith("map@"):
         raise ConfigError(f"Metric '{name}' is unknown.", hint="Write a number of 1 or more after 'map@', as in map@5.")
-    raise ConfigError(f"Metric '{name}' is unknown.", hint=nearest(name, METRICS))
+    raise ConfigError(f"Metric '{name}' is unknown.", hint=nearest(name, (*METRICS, *COLUMNWISE)))
 
 
 def describe(name: str) -> str:

@@ -83,8 +83,8 @@ def _competition(findings: Findings) -> Table:
 
 
 def _data(findings: Findings) -> Table:
-    keys = ("train", "test", "sample", "train_images", "test_images")
-    table: Table = {key: value for key in keys if (value := getattr(findings, key)) is not None}
+    keys = ("train", "test", "sample", "train_images", "test_images", "train_folder", "labels", "test_folder")
+    table: Table = {key: value for key in keys if (value := getattr(findings, key))}
     return table | ({"drop": list(findings.drop)} if findings.drop else {})
 
 
@@ -114,7 +114,7 @@ def _experiments(findings: Findings) -> dict[str, Table]:
 
 def _rooms(findings: Findings, log: Mapping[str, object]) -> list[tuple[dict[str, Table], dict[str, Table]]]:
     """Experiments to run at once, and those to try next, for each kind of model that the task has."""
-    if findings.train_images is None:
+    if not findings.task.startswith("image"):
         return [(_tables(log), _tables_later(findings))]
     offered = model_names(findings.task)
     rooms = []

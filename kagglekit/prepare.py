@@ -20,7 +20,8 @@ from kagglekit.contracts import Competition, Folds, Label, repeated
 from kagglekit.dataset import Pieces, Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.files import sha256
-from kagglekit.folds import make_folds
+from kagglekit.folds import joint_strata, make_folds
+from kagglekit.image_files import FOLDER, ids_of, image_names, label_rows, pattern_of
 from kagglekit.progress import Progress, Silent
 from kagglekit.tables import ChunkedTable, read_table
 
@@ -34,6 +35,7 @@ _AUTHORS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError
 _GROUP = "group_of_row"
 _WHOLE = 64 << 20
 _ROWS = 250_000
+_FOLDER_KEYS = ("train_folder", "labels", "test_folder")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -61,7 +63,7 @@ def prepare(
     whole : int
         Bytes up to which CSV files are read as a whole. Larger ones go through in pieces: memory then holds one piece,
         and of all rows the id, target, group, time and fold only, however many columns there are. Images and a
-        `features.py`, which sees whole tables, are read as a whole.
+        `features.py`, which sees whole tables, are read as a whole, and so are several targets.
     rows : int
         In each piece.
 
@@ -82,15 +84,17 @@ def prepare(
     if (ready := Prepared.load(raw.folder / "prepared", key, cache)) is not None:
         return ready
     large = any(path.stat().st_size > whole for path in _tables(raw.files, pipeline))
-    in_pieces = large and not features.is_file()
+    in_pieces = large and not features.is_file() and not pipeline.competition.has_several
     reader = _PiecesReader(raw.files, pipeline, rows) if in_pieces else _Reader(raw.files, pipeline)
     train, test, sample = reader.train(), reader.test(), reader.sample()
     known, known_test = reader.columns["train"], reader.columns["test"]
     competition = _competition(pipeline, train, known)
+    if competition.targets and competition.is_classification:
+        train = train.astype(dict.fromkeys(competition.targets, "int64"))  # true and false are 1 and 0
     given = _given_groups(pipeline, train, known)
     if competition.has_images and find_corrupt is not None:
         _check_images(raw.files, [*train["path"], *test["path"]], find_corrupt, progress)
-    shared = [c for c in known if c in known_test and c != competition.target]
+    shared = [c for c in known if c in known_test and c not in competition.target_columns]
     notes = _notes(train, test, competition, shared, known)
     if given is not None:
         competition = replace(competition, group=_GROUP)
@@ -129,6 +133,10 @@ def _tables(files: Path, pipeline: Pipeline) -> list[Path]:
 def _data_key(fingerprint: str, pipeline: Pipeline, features: Path) -> str:
     code = features.read_text(encoding="utf-8") if features.is_file() else ""
     tables = [table.model_dump(mode="json") for table in (pipeline.competition, pipeline.data)]
+    # Absent where unset: data that were prepared before there were such keys keep their fingerprint.
+    tables[1] = {
+        k: v for k, v in tables[1].items() if v is not None or k not in ("train_folder", "labels", "test_folder")
+    }
     return _digest(fingerprint, *tables, pipeline.form, code)
 
 
@@ -147,8 +155,14 @@ class _Reader:
         self.has_images = pipeline.competition.task.startswith("image")
 
     def train(self) -> pd.DataFrame:
+        if self.tables.train_folder is not None:
+            return self._labelled(self.tables.train_folder)
         frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train, "train")
-        target = self.facts.target
+        for target in self.facts.target_columns:
+            self._check_target(frame, target)
+        return self._finish(frame, self.tables.train_images, "train")
+
+    def _check_target(self, frame: pd.DataFrame, target: str) -> None:
         if target not in frame:
             raise ConfigError(
                 f"{self.where}: {self.tables.train} has no column '{target}'.",
@@ -160,9 +174,10 @@ class _Reader:
                 f"{preview(frame.index[missing])}.",
                 hint="Nothing can be learnt from them: drop them in a copy of the file, knowingly.",
             )
-        return self._finish(frame, self.tables.train_images, "train")
 
     def test(self) -> pd.DataFrame:
+        if self.tables.test_folder is not None:
+            return self._unlabelled(self.tables.test_folder)
         frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test, "test")
         frame = self._finish(frame, self.tables.test_images, "test")
         ids = pd.Index(self.sample()[self.facts.id])
@@ -174,8 +189,53 @@ class _Reader:
             )
         return frame
 
+    def _labelled(self, name: str) -> pd.DataFrame:
+        """Training images with the labels that their folders or names give them."""
+        where, facts = f"{self.where} [data]", self.facts
+        self._refuse_both("train_folder", name, self.tables.train_images)
+        if facts.has_several:
+            raise ConfigError(f"{where} train_folder: folders and names give one target; several need a table.")
+        target = facts.target_columns[0]
+        pattern = pattern_of(self.tables.labels or FOLDER, target, f"{where} labels")
+        frame = label_rows(self.files / name, pattern, target, f"{where} train_folder")
+        frame = frame.rename(columns={"file": facts.id})
+        if facts.task.endswith("regression"):
+            frame[target] = pd.to_numeric(frame[target], errors="coerce")
+            if (lost := frame[target].isna()).any():
+                raise DataError(f"{where} labels: no number: {preview(frame.loc[lost, facts.id])}.")
+        return self._finish(self._indexed(frame, name, "train"), f"{name}/{{{facts.id}}}", "train")
+
+    def _unlabelled(self, name: str) -> pd.DataFrame:
+        """Images to predict, by the ids of the sample submission: paths inside the folder, names, or names bare."""
+        self._refuse_both("test_folder", name, self.tables.test_images)
+        names, where = image_names(self.files / name), f"{self.where} [data] test_folder"
+        if not names:
+            raise DataError(f"{where}: there are no images in {self.files / name}.")
+        ids = ids_of(names, self.sample()[self.facts.id].tolist(), where)
+        frame = self._indexed(pd.DataFrame({self.facts.id: ids, "file": names}), name, "test")
+        frame = self._finish(frame, f"{name}/{{file}}", "test").drop(columns="file")
+        self.columns["test"] = list(frame.columns)
+        return frame
+
+    def _refuse_both(self, key: str, name: str, pattern: str | None) -> None:
+        where = f"{self.where} [data] {key}"
+        if not self.has_images:
+            raise ConfigError(f"{where}: a folder of images needs an image task, not '{self.facts.task}'.")
+        if pattern is not None:
+            raise ConfigError(f"{where}: leave out {key.replace('folder', 'images')}, which is for images of a table.")
+        if not (self.files / name).is_dir():
+            known = {p.parent.relative_to(self.files).as_posix() for p in self.files.rglob("*") if p.is_file()}
+            raise ConfigError(f"{where}: there is no folder '{name}'.", hint=nearest(name, known))
+
+    def _made_sample(self, folder: str) -> pd.DataFrame:
+        """Where there is no sample submission: one row for each image, by its path inside the folder."""
+        names = image_names(self.files / folder)
+        return pd.DataFrame({self.facts.id: names, self.facts.target_columns[0]: ""})
+
     def sample(self) -> pd.DataFrame:
-        frame = self._read(self._path(self.tables.sample, "sample"), "sample")
+        if self.tables.test_folder is not None and not (self.files / self.tables.sample).is_file():
+            return self._made_sample(self.tables.test_folder)
+        frame = self._read(self._path(self.tables.sample, "sample"))
         if self.facts.id not in frame:
             raise ConfigError(f"{self.where}: {self.tables.sample} has no column '{self.facts.id}'.")
         return frame
@@ -192,21 +252,24 @@ class _Reader:
         return path
 
     def _csv(self, name: str, key: str) -> pd.DataFrame:
-        frame = self._read(self._path(name, key), key)
+        frame = self._read(self._path(name, key))
         self.columns[key] = list(frame.columns)
         return frame
 
-    def _read(self, path: Path, key: str) -> pd.DataFrame:
-        return read_table(path, id_column=self.facts.id, target=self.facts.target)
+    def _read(self, path: Path) -> pd.DataFrame:
+        # Several targets are numbers, whose text does not matter.
+        target = None if self.facts.has_several else self.facts.target_columns[0]
+        return read_table(path, id_column=self.facts.id, target=target)
 
     def _indexed(self, frame: pd.DataFrame, name: str, key: str) -> pd.DataFrame:
+        self.columns.setdefault(key, list(frame.columns))
         if self.facts.id not in frame:
             raise ConfigError(
                 f"{self.where}: {name} has no column '{self.facts.id}'.",
                 hint=nearest(self.facts.id, self.columns[key]),
             )
         frame = frame.set_index(self.facts.id)
-        self.columns[key].remove(self.facts.id)
+        self.columns[key] = [c for c in self.columns[key] if c != self.facts.id]
         if empty := int(np.count_nonzero(frame.index.isna())):
             raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {empty} row(s).")
         if twice := repeated(frame.index):
@@ -228,7 +291,7 @@ class _Reader:
             frame = frame.assign(path=_paths(self.files, frame, pattern, where))
             self.columns[key] = list(frame.columns)
         known = self.columns[key]
-        unknown = [c for c in self.tables.drop if c not in known and c != self.facts.target]
+        unknown = [c for c in self.tables.drop if c not in known and c not in self.facts.target_columns]
         if unknown and key == "train":
             raise ConfigError(f"{self.where} [data] drop: no column '{unknown[0]}'.", hint=nearest(unknown[0], known))
         self.columns[key] = [c for c in known if c not in self.tables.drop]
@@ -262,10 +325,11 @@ class _PiecesReader(_Reader):
 
     def _csv(self, name: str, key: str) -> pd.DataFrame:
         path = self._path(name, key)
-        table = ChunkedTable(path, id_column=self.facts.id, target=self.facts.target, rows=self._rows)
+        target = self.facts.target_columns[0]
+        table = ChunkedTable(path, id_column=self.facts.id, target=target, rows=self._rows)
         self._chunked[key] = table
         self.columns[key] = list(table.columns)
-        needed = (self.facts.id, self.facts.target, self.facts.group, self.facts.time)
+        needed = (self.facts.id, target, self.facts.group, self.facts.time)
         chosen = [c for c in table.columns if c in needed]
         return pd.concat(table.pieces(chosen)) if chosen else pd.DataFrame()
 
@@ -292,16 +356,18 @@ def _check_images(files: Path, paths: list[str], find_corrupt: FindCorrupt, prog
 def _competition(pipeline: Pipeline, train: pd.DataFrame, known: list[str]) -> Competition:
     facts = pipeline.competition
     classes: tuple[Label, ...] = ()
-    if facts.task.endswith("classification"):
-        classes = tuple(facts.classes) or tuple(sorted(train[facts.target].unique().tolist()))
-        if unknown := sorted({str(v) for v in train[facts.target].unique()} - {str(c) for c in classes}):
+    target = ", ".join(facts.target_columns)
+    if facts.has_several:
+        classes = _classes_of_several(pipeline, train)
+    elif facts.task.endswith("classification"):
+        classes = tuple(facts.classes) or tuple(sorted(train[target].unique().tolist()))
+        if unknown := sorted({str(v) for v in train[target].unique()} - {str(c) for c in classes}):
             raise DataError(
                 f"{pipeline.path}: the target has labels that [competition] classes lacks: {preview(unknown)}."
             )
-    elif not pd.api.types.is_numeric_dtype(train[facts.target]):
+    elif not pd.api.types.is_numeric_dtype(train[target]):
         raise DataError(
-            f"{pipeline.path}: task '{facts.task}' needs a numeric target; '{facts.target}' holds "
-            f"{train[facts.target].iloc[0]!r}.",
+            f"{pipeline.path}: task '{facts.task}' needs a numeric target; '{target}' holds {train[target].iloc[0]!r}.",
             hint='Perhaps task = "classification"?',
         )
     if pipeline.form == "probability" and len(classes) > 2:
@@ -317,13 +383,29 @@ def _competition(pipeline: Pipeline, train: pd.DataFrame, known: list[str]) -> C
         task=facts.task,
         metric=facts.metric,
         id=facts.id,
-        target=facts.target,
+        target=target,
+        targets=tuple(facts.target_columns) if facts.has_several else (),
         classes=classes,
         group=facts.group,
         time=facts.time,
         form=pipeline.form,
         decision=facts.decision,
     )
+
+
+def _classes_of_several(pipeline: Pipeline, train: pd.DataFrame) -> tuple[Label, ...]:
+    """0 and 1 for several labels, none for several numbers, which the targets must hold."""
+    is_labels = pipeline.competition.task.endswith("classification")
+    for name in pipeline.competition.target_columns:
+        values = train[name].unique().tolist()
+        fits = set(values) <= {0, 1} if is_labels else pd.api.types.is_numeric_dtype(train[name])
+        if not fits:
+            wanted = "0 and 1" if is_labels else "numbers"
+            raise DataError(
+                f"{pipeline.path}: several targets of task '{pipeline.competition.task}' must hold {wanted}; '{name}' "
+                f"holds values such as {preview(values, 3)}."
+            )
+    return (0, 1) if is_labels else ()
 
 
 def _given_groups(pipeline: Pipeline, train: pd.DataFrame, known: list[str]) -> pd.Series | None:
@@ -369,7 +451,7 @@ def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds
         n=table.n,
         seed=table.seed,
         repeats=table.repeats,
-        y=train[facts.target],
+        y=joint_strata(facts.answers(train), table.n) if facts.targets else train[facts.target],
         groups=train[facts.group] if facts.group else None,
         time=train[facts.time] if facts.time else None,
     )
@@ -378,7 +460,7 @@ def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds
 def _notes(
     train: pd.DataFrame, test: pd.DataFrame, competition: Competition, shared: list[str], known: list[str]
 ) -> tuple[str, ...]:
-    only_train = [c for c in known if c not in shared and c != competition.target]
+    only_train = [c for c in known if c not in shared and c not in competition.target_columns]
     notes = [f"{len(train):,} training rows, {len(test):,} test rows, {len(shared)} shared columns"]
     if only_train:
         notes.append(f"left out, because test rows lack them: {preview(only_train)}")

@@ -27,7 +27,7 @@ from kagglekit.train import run_id, train
 
 __all__ = ["Rebuilt", "experiment_of", "rebuild"]
 
-_SHARED = ("seed", "target_transform", "validation", "bags", "recent", "seeds", "calibrate")
+_SHARED = ("seed", "target_transform", "validation", "bags", "recent", "seeds", "calibrate", "keep_tta")
 
 
 @dataclass(frozen=True)

@@ -74,14 +74,18 @@ class Rehearsal:
         return self.outcome.status == "COMPLETE"
 
     def words(self) -> str:
-        """For people: the reason and the end of the log where it failed, what it took, and where things lie."""
+        """For people: what it took and where things lie; where it failed, the end of the log, and the reason last."""
         took = f"{time_words(self.outcome.seconds)}, at most {size_words(self.outcome.memory)} of memory"
-        lines = [f"Rehearsed {self.slug} in {took}." if self.passed else f"The rehearsal failed after {took}."]
-        lines += [] if self.passed else [self.outcome.message, *self._end_of_log()]
-        if self.passed and self.outcome.hosts:
-            lines.append(f"It looked for {', '.join(self.outcome.hosts)}, found no network, and went on without.")
-        lines += [f"output: {self.place.working} ({len(self._files())} files)", f"log: {self.place.log}"]
-        return "\n".join([*lines, *([f"notebook: {self.place.result}"] if self.place.result.exists() else [])])
+        if not self.passed:
+            ending = [f"The rehearsal failed after {took}.", self.outcome.message]
+            return "\n".join([*self._end_of_log(), *self._places(), *ending])
+        found = ", ".join(self.outcome.hosts)
+        without = [f"It looked for {found}, found no network, and went on without."] if found else []
+        return "\n".join([f"Rehearsed {self.slug} in {took}.", *without, *self._places()])
+
+    def _places(self) -> list[str]:
+        lines = [f"output: {self.place.working} ({len(self._files())} files)", f"log: {self.place.log}"]
+        return [*lines, *([f"notebook: {self.place.result}"] if self.place.result.exists() else [])]
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -14,21 +14,28 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Run
 from kagglekit.drift.study import Drift, study_drift
 from kagglekit.errors import UsageError
-from kagglekit.files import sha256
+from kagglekit.export import Export, export_run
+from kagglekit.files import sha256, write_text
 from kagglekit.flow import Flow
 from kagglekit.inspect import (
     Inspection,
+    Rates,
     Subject,
     batch_sheet,
+    confusion_sheet,
+    confusion_table,
+    fold_model,
+    heat_sheet,
     inspect_table,
     save_sheet,
     sees_pictures,
+    sweep_experiment,
     worst_sheet,
 )
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.outlook import Outlook, advise_runs, outlook
-from kagglekit.rebuild import Rebuilt, rebuild
+from kagglekit.rebuild import Rebuilt, experiment_of, rebuild
 from kagglekit.report import Material, write_board, write_report
 from kagglekit.search import searched, trials_name
 from kagglekit.shakeup import PUBLIC_SHARE
@@ -84,6 +91,7 @@ class Results:
         public_share: float = PUBLIC_SHARE,
     ) -> Advice:
         """What to send next, and which two to end with."""
+        self._refuse_several("Advice")
         prepared, store = self.flow.prepared, self.flow.store
         known = [s.run for s in self.flow.ledger.submissions() if s.status != "error" and store.has(s.run)]
         sent = {run: store.load(run) for run in dict.fromkeys(known)}
@@ -93,6 +101,7 @@ class Results:
     def drift(self, *, embeddings: bool = False) -> Drift:
         """Whether validation speaks for the test rows; with embeddings, crops are looked for among images too."""
         flow = self.flow
+        self._refuse_several("The drift check")
         return study_drift(flow.prepared, flow.runs(), embeddings=embeddings, progress=flow.progress)
 
     def blame(self, ref: str) -> Blame:
@@ -130,8 +139,46 @@ class Results:
             progress=flow.progress,
         )
 
-    def inspect(self, folder: Path, name: str | None = None) -> tuple[list[Path], list[str]]:
-        """Sheets of pictures: a training batch as the model sees it, and the largest losses of a finished run.
+    def rates(self, name: str, *, n_batches: int) -> Rates:
+        """How the loss of an experiment of images goes with the learning rate.
+
+        Raises
+        ------
+        UsageError
+            There is no such experiment, or its model has no such rate.
+        """
+        return sweep_experiment(
+            self.flow.prepared, self.flow.pipeline.experiment(name), n_batches=n_batches, progress=self.flow.progress
+        )
+
+    def export(
+        self, name: str, folder: Path | None = None, *, fit: str = "folds", fastai: bool = False, onnx: bool = False
+    ) -> Export:
+        """A run's image models as a folder of plain files; `exports/COMP/NAME` if none is named.
+
+        Raises
+        ------
+        UsageError
+            There is no such run or fit, it has no image models, or the folder is there already.
+        """
+        flow, run = self.flow, self.flow.choose(name)
+        experiment = flow.pipeline.experiments.get(run.name)
+        if run.kind != "blend":
+            experiment = experiment_of(run, flow.prepared, flow.pipeline.experiments)
+        return export_run(
+            run,
+            flow.prepared,
+            experiment or Experiment(run.name, run.hypothesis, "blend", {}),
+            flow.store,
+            folder or flow.workspace.exports(flow.comp) / run.name,
+            fit=fit,
+            fastai=fastai,
+            onnx=onnx,
+            progress=flow.progress,
+        )
+
+    def inspect(self, folder: Path, name: str | None = None, *, heat: bool = False) -> tuple[list[Path], list[str]]:
+        """Sheets of pictures: a training batch as the model sees it, and the errors of a finished run.
 
         Parameters
         ----------
@@ -139,6 +186,8 @@ class Results:
             Where they go.
         name : str, optional
             An experiment, ensemble or run id; what was trained last if none.
+        heat : bool
+            Draw where the first fold's model looks, which is fitted again for it unless the run kept it.
 
         Returns
         -------
@@ -151,6 +200,7 @@ class Results:
             It is a competition of tables.
         """
         flow = self.flow
+        self._refuse_several("Inspecting")
         if not flow.prepared.competition.has_images:
             raise UsageError(f"'{flow.comp}' has no pictures to show.", hint="`understand` looks into tables.")
         experiment, run = self._looked_at(name)
@@ -162,9 +212,32 @@ class Results:
             notes.append(f"No batch: '{name or flow.comp}' has no model that looks at pictures.")
         if run is not None:
             paths.append(save_sheet(worst_sheet(flow.prepared, run), folder / f"{run.name}-losses.jpg"))
+            paths += self._confusion(run, folder)
+            paths += self._heat(run, folder) if heat else []
         else:
             notes.append(f"No losses yet. Train first: kagglekit train {flow.comp} {name or ''}".rstrip())
         return paths, notes
+
+    def _confusion(self, run: Run, folder: Path) -> list[Path]:
+        """The picture and the table; nothing for values."""
+        if not self.flow.prepared.competition.is_classification:
+            return []
+        table = folder / f"{run.name}-confusion.csv"
+        picture = save_sheet(confusion_sheet(self.flow.prepared, run), folder / f"{run.name}-confusion.png")
+        write_text(table, confusion_table(self.flow.prepared, run).to_csv())
+        return [picture, table]
+
+    def _heat(self, run: Run, folder: Path) -> list[Path]:
+        flow = self.flow
+        experiment = experiment_of(run, flow.prepared, flow.pipeline.experiments) if run.kind != "blend" else None
+        if experiment is None:
+            raise UsageError(f"'{run.name}' is a blend, which looks at no pictures itself.", hint="Name a member.")
+        model = fold_model(flow.prepared, run, experiment, flow.store, progress=flow.progress)
+        sheet, table = heat_sheet(flow.prepared, run, model)
+        path = folder / f"{run.name}-heat.csv"
+        picture = save_sheet(sheet, folder / f"{run.name}-heat.jpg")
+        write_text(path, table.to_csv())
+        return [picture, path]
 
     def understand(self, name: str | None = None, *, only: Sequence[str] = (), row: str | None = None) -> Inspection:
         """What the columns of a table do in a finished run: the named one, else the best that is no blend.
@@ -184,6 +257,7 @@ class Results:
             There is no such run, part or row, or the run is a blend.
         """
         flow = self.flow
+        self._refuse_several("Inspecting")
         runs, experiments = list(flow.runs().values()), flow.pipeline.experiments
         run = self._chosen(name, blends=False)
         subject = Subject.of(run, flow.prepared, experiments, runs=runs, progress=flow.progress)
@@ -203,6 +277,7 @@ class Results:
 
     def cleaning(self, name: str | None = None, *, n: int = 60) -> Desk:
         """The rows with the largest loss under a run (the best if none is named), and the file of corrections."""
+        self._refuse_several("Cleaning")
         flow, run = self.flow, self._chosen(name)
         experiments, folder = flow.pipeline.experiments, flow.pipeline.path.parent
         based_on = next((e for e in (run.name, run.parent) if e in experiments), next(iter(experiments), ""))
@@ -227,11 +302,16 @@ class Results:
 
     def report(self, path: Path, *, run: str | None = None) -> Path:
         """The story of the competition as one page; `run` is looked at closely, the best if none."""
+        self._refuse_several("The report")
         return write_report(self._material(run), path, progress=self.flow.progress)
 
     def web_board(self, path: Path) -> Path:
         """The board alone as a page."""
+        self._refuse_several("The page of the board")
         return write_board(self._material(), path)
+
+    def _refuse_several(self, what: str) -> None:
+        self.flow.prepared.competition.refuse_several(what)
 
     @property
     def _submissions(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from kagglekit.calibration import Method, calibrated
 from kagglekit.contracts import Competition, Folds
 from kagglekit.decisions import CUTS, expected_class, fit_cut, fit_thresholds
 from kagglekit.metrics import get_metric
+from kagglekit.stats import Difference, paired_bootstrap
 
-__all__ = ["calibrate", "decide", "decided", "fold_scores"]
+__all__ = ["calibrate", "decide", "decided", "fold_scores", "kept_if_better"]
 
 
-def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
+def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: Any, competition: Competition) -> pd.DataFrame:
     """Labels for `frame` by the competition's decision rule, fitted on the rows of `reference`.
 
     Parameters
@@ -33,6 +35,9 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competiti
     """
     if competition.decision == "argmax" or reference.empty:
         return frame
+    if competition.targets:
+        parts = [_cut_target(frame, reference, y, competition, name) for name in competition.targets]
+        return pd.concat(parts, axis=1)
     if competition.decision == "threshold":
         return _cut(frame, reference, y, competition)
     classes = [int(c) for c in competition.classes]
@@ -42,7 +47,7 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competiti
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
 
 
-def decided(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> pd.DataFrame:
+def decided(oof: pd.DataFrame, y: Any, folds: Folds, competition: Competition) -> pd.DataFrame:
     """Out-of-fold predictions after the decision rule, each fold decided by a rule that the other folds fitted.
 
     Time-forward folds use earlier folds only, as later rows would not have been known.
@@ -69,6 +74,59 @@ def calibrate(
     return found, calibrated(method, oof, y, classes)(test)
 
 
+def kept_if_better(
+    plain: tuple[pd.DataFrame, pd.DataFrame],
+    other: tuple[pd.DataFrame, pd.DataFrame],
+    y: pd.Series,
+    folds: Folds,
+    competition: Competition,
+    *,
+    always: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Predictions of one kind where they are better than plain ones, else the plain ones.
+
+    Each fold takes what the other folds' rows say, test rows what all rows say; better is what the paired bootstrap of
+    the competition's metric calls better (95 %). No row has a say in which of its own two predictions is scored.
+
+    Parameters
+    ----------
+    plain, other : tuple of DataFrame by id
+        Out-of-fold predictions and those of test.
+    y : Series by id
+    folds : Folds
+    competition : Competition
+    always : bool
+        Take `other` whatever the comparison says.
+
+    Returns
+    -------
+    oof, test : DataFrame by id
+    facts : dict
+        Both scores (means over folds), the interval of the difference over all rows, whether test takes `other`, and
+        how many folds do. The interval is of rows that chose: it is for a reader, the score of `oof` is the honest one.
+    """
+
+    def difference(ids: pd.Index) -> Difference:
+        metric, classes = get_metric(competition.metric), competition.classes
+        groups = None if folds.groups is None else folds.groups.loc[ids]
+        a, b = (decide(frame.loc[ids], frame.loc[ids], y, competition) for frame in (plain[0], other[0]))
+        return paired_bootstrap(metric, y.loc[ids], a, b, classes, groups=groups)
+
+    def chosen(own: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+        if not always and (others.empty or difference(others.index).low <= 0):
+            return plain[0].loc[own.index]
+        taken.append(len(own))
+        return own
+
+    taken: list[int] = []
+    oof, whole = _by_others(other[0], folds, chosen), difference(other[0].index)
+    is_kept = always or whole.low > 0
+    scores = [float(np.mean(fold_scores(frame, y, folds, competition))) for frame in (plain[0], other[0])]
+    facts = {"plain": scores[0], "augmented": scores[1], "difference": float(whole.mean), "low": whole.low}
+    facts |= {"high": whole.high, "kept": is_kept, "kept_folds": len(taken), "folds": folds.n}
+    return oof, other[1] if is_kept else plain[1], facts
+
+
 def _by_others(
     oof: pd.DataFrame, folds: Folds, mend: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
 ) -> pd.DataFrame:
@@ -88,6 +146,17 @@ def _cut(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition
     positive = frame[str(label)].to_numpy(dtype=float) >= found
     hits = np.column_stack([~positive, positive])
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
+
+
+def _cut_target(
+    frame: pd.DataFrame, reference: pd.DataFrame, y: pd.DataFrame, competition: Competition, name: str
+) -> pd.DataFrame:
+    """One of several targets: 1 from the probability under which the reference rows score best, else 0."""
+    one = competition.of(name)
+    metric = one.metric if one.metric in CUTS else "accuracy"
+    known = y.loc[reference.index, name] == 1
+    found = fit_cut(known.to_numpy(), reference[name].to_numpy(dtype=float), metric)
+    return (frame[[name]].astype(float) >= found).astype(np.float32)
 
 
 def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:

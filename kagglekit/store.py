@@ -7,8 +7,10 @@
         fold-0/ ...         one folder for each finished fold, whole or absent
         oof.parquet         predictions for training ids
         test.parquet        predictions for test ids
+        .checkpoints/       where unfinished fits of image models stand; gone when their fold is there
         run.json            everything else about the run
         COMPLETE            written last: SHA-256 of the three files above
+        models/fold-0/ ...  with `keep_models`: each fitted image model, exported; they carry hashes of their own
 
 A killed run goes on at its first missing fold. A finished run is never changed or deleted; other settings, data, folds
 or feature code make another key and so another folder.
@@ -19,7 +21,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,11 @@ __all__ = ["Draft", "FoldResult", "Store", "check_frame", "read_frame", "read_ru
 
 _FORMAT = 1
 _MARKER = "COMPLETE"
+_CHECKPOINTS = ".checkpoints"
 _SEALED = ("oof.parquet", "test.parquet", "run.json")
 _FOLD_FILES = ("oof.parquet", "test.parquet")
+_PLAIN_FILES = ("plain-oof.parquet", "plain-test.parquet")
+_MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ class FoldResult:
         For the scored rows, and for all test rows.
     seed_scores : tuple of float
         The metric of each seed's model alone, where several were averaged.
+    plain : tuple of Predictions, optional
+        Predictions of the scored rows and of test without test-time augmentation, where `oof` and `test` are with it.
+    notes : tuple of str
+        What was done otherwise than the settings say.
     """
 
     name: str
@@ -62,6 +71,8 @@ class FoldResult:
     oof: Predictions
     test: Predictions
     seed_scores: tuple[float, ...] = ()
+    plain: tuple[Predictions, Predictions] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -127,8 +138,8 @@ def _unreadable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _predictions(folder: Path) -> tuple[Predictions, Predictions]:
-    return Predictions(read_frame(folder / "oof.parquet")), Predictions(read_frame(folder / "test.parquet"))
+def _predictions(folder: Path, files: tuple[str, str] = _FOLD_FILES) -> tuple[Predictions, Predictions]:
+    return Predictions(read_frame(folder / files[0])), Predictions(read_frame(folder / files[1]))
 
 
 def read_run(folder: Path) -> Run:
@@ -145,7 +156,7 @@ def read_run(folder: Path) -> Run:
     oof, test = _predictions(folder)
     try:
         of_seeds = tuple(tuple(scores) for scores in facts.get("seed_scores", ()))
-        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds}
+        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds, "notes": tuple(facts.get("notes", ()))}
         return Run(**facts, oof=oof, test=test)
     except (KeyError, TypeError) as error:
         raise StoreError(f"{folder / 'run.json'} does not say what a run says ({error}).") from error
@@ -167,7 +178,7 @@ def _fold_facts(folder: Path, *, proven: bool = False) -> dict[str, Any]:
     written = facts.pop("sha256", None)  # absent in folds from before it was kept
     if written is None and not proven:
         return facts
-    if not isinstance(written, dict) or set(written) != set(_FOLD_FILES):
+    if not isinstance(written, dict) or set(written) not in (set(_FOLD_FILES), {*_FOLD_FILES, *_PLAIN_FILES}):
         raise StoreError(f"{folder / 'fold.json'} has no hashes of the fold's files.", hint="Train the fold again.")
     for name, digest in written.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
@@ -188,17 +199,35 @@ class Draft:
             return None
         facts = _fold_facts(folder)
         oof, test = _predictions(folder)
-        facts["seed_scores"] = tuple(facts.get("seed_scores", ()))
-        return FoldResult(name=name, **facts, oof=oof, test=test)
+        for name_of in ("seed_scores", "notes"):
+            facts[name_of] = tuple(facts.get(name_of, ()))
+        plain = _predictions(folder, _PLAIN_FILES) if (folder / _PLAIN_FILES[0]).is_file() else None
+        return FoldResult(name=name, **facts, oof=oof, test=test, plain=plain)
 
     def save_fold(self, result: FoldResult) -> None:
         """Keep a finished fold; it appears whole or not at all."""
         with atomic_folder(self.folder / result.name) as folder:
-            write_frame(folder / "oof.parquet", result.oof.frame)
-            write_frame(folder / "test.parquet", result.test.frame)
+            kept = dict(zip(_FOLD_FILES, (result.oof, result.test), strict=True))
+            kept |= dict(zip(_PLAIN_FILES, result.plain or (), strict=False))
+            for name, predictions in kept.items():
+                write_frame(folder / name, predictions.frame)
             facts: dict[str, Any] = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
             facts |= {"seed_scores": list(result.seed_scores)} if result.seed_scores else {}
-            write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in _FOLD_FILES}})
+            facts |= {"notes": list(result.notes)} if result.notes else {}
+            write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in kept}})
+        shutil.rmtree(self.checkpoints(result.name), ignore_errors=True)
+        with suppress(OSError):
+            self.checkpoints(result.name).parent.rmdir()  # unless another fold still needs it
+
+    def checkpoints(self, name: str) -> Path:
+        """Where the fits of a fold may keep how far they are; it is removed when the fold is saved."""
+        return self.folder / _CHECKPOINTS / name
+
+    def model_folder(self, name: str) -> Path:
+        """Where a fitted model is to be kept; one that a killed fit left there is removed."""
+        folder = self.folder / _MODELS / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     def take_fold(self, source: Path) -> bool:
         """Copy a finished fold that was made elsewhere, unless it is here; says whether it was copied.
@@ -212,7 +241,7 @@ class Draft:
             return False
         _fold_facts(source, proven=True)
         with atomic_folder(self.folder / source.name) as folder:
-            for name in (*_FOLD_FILES, "fold.json"):
+            for name in (*read_json(source / "fold.json")["sha256"], "fold.json"):
                 shutil.copyfile(source / name, folder / name)
         return True
 
@@ -332,6 +361,10 @@ class Store:
     def fold(self, run_id: str, name: str) -> FoldResult | None:
         """One fit of a run, as it was stored; None where it is not there."""
         return Draft(self.folder / run_id).fold(name)
+
+    def models(self, run_id: str) -> dict[str, Path]:
+        """The fitted models that were kept with a run, by the name of their fit."""
+        return {p.name: p for p in sorted((self.folder / run_id / _MODELS).glob("[!.]*")) if p.is_dir()}
 
     def ids(self) -> list[str]:
         """Ids of all finished runs, sorted, so that nothing depends on how a folder lists its files."""

@@ -131,8 +131,8 @@ def _table(content: bytes, competition: Competition, sample: pd.DataFrame) -> pd
 def _types(content: bytes, competition: Competition, sample: pd.DataFrame) -> dict[str, Any]:
     import pyarrow as pa
 
-    numbers = competition.form in ("value", "probability", "probabilities") or (
-        competition.form == "label" and all(isinstance(c, int) for c in competition.classes)
+    numbers = competition.form in ("value", "values", "probability", "probabilities") or (
+        competition.form in ("label", "labels") and all(isinstance(c, int) for c in competition.classes)
     )
     names = next(csv.reader(io.StringIO(content[: content.find(b"\n") + 1 or None].decode())), [])
     whole_ids = pd.api.types.is_integer_dtype(sample[competition.id]) if competition.id in sample else False

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,21 +27,24 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Competition, Predictions, Run, Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, PredictionsError, StoreError, nearest, preview
-from kagglekit.folds import carve
+from kagglekit.folds import carve, joint_strata
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
+from kagglekit.models.several import PerTarget, learns_several
+from kagglekit.models.vision import exported
 from kagglekit.parallel import Stoppable, on_devices, pmap
 from kagglekit.progress import Progress, Silent
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import calibrate, fold_scores
+from kagglekit.scoring import calibrate, fold_scores, kept_if_better
 from kagglekit.store import Draft, FoldResult, Store
 from kagglekit.targets import get_target
 
 __all__ = [
     "Refit",
     "first_fit",
+    "fit_names",
     "fold_names",
     "refit",
     "refit_out_of_bag",
@@ -48,6 +52,7 @@ __all__ = [
     "run_settings",
     "train",
     "train_within",
+    "write_model",
 ]
 
 _CARVED = 0.15  # share of the fit rows that early stopping watches
@@ -55,7 +60,7 @@ _CARVED = 0.15  # share of the fit rows that early stopping watches
 # rows in 16 of 18 pairs of a model and a small table: a leaf's size, for one, is chosen for full numbers of rows.
 _DRAW: Mapping[str, Any] = {"bootstrap": True, "max_samples": 1.0}
 # Where and how fast, or said elsewhere.
-_NOT_SETTINGS = ("cache_dir", "progress", "n_jobs", "precision", "random_state")
+_NOT_SETTINGS = ("cache_dir", "checkpoint_dir", "progress", "n_jobs", "precision", "random_state")
 _NEXT_SEED = 1000  # apart from those of repeats, which count up by one
 OnFold = Callable[[FoldResult], None]
 MayFit = Callable[[str], bool]
@@ -79,7 +84,9 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     labelled = {}
     if experiment.pseudo is not None:
         labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), **experiment.pseudo_drawing}}
-    return {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    resolved = {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
+    plain: dict[str, Any] = json.loads(json.dumps(resolved))  # as a file holds them: tuples are lists
+    return plain
 
 
 def run_settings(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
@@ -96,6 +103,12 @@ def fold_names(prepared: Prepared, experiment: Experiment) -> list[str]:
     if experiment.validation == "oob":
         return ["oob"]
     return [split.name for split in prepared.folds.splits()]
+
+
+def fit_names(experiment: Experiment, split: Split) -> list[str]:
+    """What the models of one split are called, one for each seed."""
+    several = experiment.seeds > 1
+    return [f"{split.name}-seed-{i}" if several else split.name for i in range(experiment.seeds)]
 
 
 def train(
@@ -185,6 +198,7 @@ def _train(
     job = replace(job, labeller=_labeller(job, store, n_jobs))
     job.check()
     with store.draft(identity, run_settings(job.prepared, job.experiment)) as draft:
+        job = replace(job, checkpoints=draft.checkpoints)
         if job.experiment.validation == "oob":
             is_possible = draft.fold("oob") is not None or may_fit("oob")
             results = _oob(job, draft, on_fold) if is_possible else []
@@ -296,7 +310,9 @@ class Refit:
         return self._job.finish(_out_of_bag(self._job, self.estimator)).frame
 
 
-def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress: Progress | None = None) -> Refit:
+def refit(
+    prepared: Prepared, experiment: Experiment, split: Split, *, number: int = 0, progress: Progress | None = None
+) -> Refit:
     """Fit an experiment's model on the fit rows of one split, with the seed that `train` would give it.
 
     Parameters
@@ -305,6 +321,8 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     experiment : Experiment
     split : Split
         Of the competition's folds, or of others; fewer ids than there are make a sample.
+    number : int
+        Which of the experiment's seeds, from 0.
     progress : Progress, optional
 
     Raises
@@ -314,7 +332,7 @@ def refit(prepared: Prepared, experiment: Experiment, split: Split, *, progress:
     """
     job = _Job(prepared, experiment, progress or Silent())
     job.check()
-    estimator = job.fitted(split, experiment.seed + split.repeat)
+    estimator = job.fitted(split, job.estimator(_seed(experiment, split, number)))
     return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
 
 
@@ -353,6 +371,7 @@ class _Job:
     progress: Progress
     labeller: _Labeller | None = None
     workers: Stoppable | None = None
+    checkpoints: Callable[[str], Path] | None = None
 
     @property
     def competition(self) -> Competition:
@@ -377,6 +396,11 @@ class _Job:
                 f"Experiment '{self.experiment.name}': recent = {self.experiment.recent:g} takes the latest rows, "
                 'which needs time = "column" in [competition] and validation = "folds".'
             )
+        if self.experiment.keep_models and not self.experiment.model.startswith("timm"):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': keep_models is for image models (timm, timm-features).",
+                hint="Models of tables are fitted again when they are looked at: leave it out.",
+            )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         if self.experiment.pseudo_weight < 1 and not self.takes_weights:
@@ -385,6 +409,8 @@ class _Job:
                 f"that weighs rows, and '{self.experiment.model}' as it is set here does not.",
                 hint="lightgbm, forest and extra-trees do, without bags and features; or lower pseudo_share.",
             )
+        for column in self.experiment.extra_targets:
+            self._refuse_unknown(column, list(self.prepared.train.columns))
         self.labels()
 
     def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
@@ -395,7 +421,8 @@ class _Job:
 
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
-        names = [c for c in chosen if c not in self.experiment.drop]
+        unwanted = {*self.experiment.drop, *self.experiment.extra_targets}
+        names = [c for c in chosen if c not in unwanted]
         return frame if names == list(frame.columns) else frame[names]
 
     @cached_property
@@ -410,20 +437,26 @@ class _Job:
             return None
         return model.share(self.columns(self.prepared.X))
 
-    def fitted(self, split: Split, seed: int) -> Any:
+    def fitted(self, split: Split, estimator: Any) -> Any:
         """The model of one fold."""
-        estimator = self.estimator(seed)
         if self.shared is not None:
             y = self.target()
             fit_ids, carved = self.fit_ids(split, estimator)
             watched = None if carved is None else y.loc[carved]
             return estimator.fit_shared(self.shared, y.loc[fit_ids], watched)
         X, labels, stop_by = self.fit_rows(split, estimator)
-        return estimator.fit(X, labels, **stop_by, **self.groups(X.index), **self.weights(X.index))
+        more = self.groups(X.index) | self.weights(X.index) | self.extras(X.index)
+        return estimator.fit(X, labels, **stop_by, **more)
 
     def estimator(self, seed: int) -> Any:
-        """The model, or bags of it; `bags` wraps, the model's own settings stay what they are."""
-        model = self.model(seed)
+        """The model, or bags of it; `bags` wraps, the model's own settings stay what they are.
+
+        One that learns a single target is fitted for each of several.
+        """
+        one = self._bagged(self.model(seed), seed)
+        return PerTarget(one) if self.competition.targets and not learns_several(one) else one
+
+    def _bagged(self, model: Any, seed: int) -> Any:
         if not self.experiment.bags:
             return model
         bagged = BaggedClassifier if self.competition.is_classification else BaggedRegressor
@@ -444,6 +477,13 @@ class _Job:
                 own.setdefault(name, value)
         model = registry.build(self.experiment.model, own, task=self.competition.task, seed=seed)
         return featured(model, self.experiment.features, random_state=seed) if self.experiment.features else model
+
+    def kept(self, estimator: Any, fit: str) -> Any:
+        """The estimator, told where to keep how far it is, if it can: also inside bags and behind recipes."""
+        for name in [n for n in estimator.get_params() if n.split("__")[-1] == "checkpoint_dir"]:
+            if self.checkpoints is not None:
+                estimator.set_params(**{name: str(self.checkpoints(fit))})
+        return estimator
 
     @property
     def takes_weights(self) -> bool:
@@ -466,17 +506,29 @@ class _Job:
             known = pd.concat([known, _named_apart(self.prepared.test[group])])
         return {"groups": known.loc[ids]}
 
-    def labels(self) -> pd.Series:
+    def extras(self, ids: pd.Index) -> dict[str, Any]:
+        """What `fit` is to learn beside the target: labels of these fit rows, and of no others."""
+        names = list(self.experiment.extra_targets)
+        if not names:
+            return {}
+        weights = dict(zip(names, self.experiment.extra_weights, strict=False))
+        return {"extra": self.prepared.train[names].reindex(ids), "extra_weights": weights}
+
+    def labels(self) -> Any:
         """What may be fitted on: labels after cleaning, without the rows that it leaves out."""
+        if self.competition.targets:
+            return self.prepared.y
         try:
             return corrected(self.prepared.y, self.experiment.cleaning, self.competition.classes)
         except DataError as error:
             raise DataError(f"Experiment '{self.experiment.name}': {error.message}", hint=error.hint) from error
 
-    def target(self) -> pd.Series:
+    def target(self) -> Any:
+        labels = self.labels()
         if self.competition.is_classification:
-            return self.labels()
-        return get_target(self.experiment.target_transform).forward(self.labels())
+            return labels
+        forward = get_target(self.experiment.target_transform).forward
+        return labels.apply(forward) if self.competition.targets else forward(labels)
 
     def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
         """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
@@ -520,7 +572,9 @@ class _Job:
             values, seen = estimator.predict_proba(X), [str(c) for c in estimator.classes_]
             frame = pd.DataFrame(values, index=X.index, columns=seen)
         else:
-            frame = pd.DataFrame({self.competition.target: np.asarray(estimator.predict(X))}, index=X.index)
+            columns = list(self.competition.columns)
+            values = np.asarray(estimator.predict(X)).reshape(len(X), len(columns))
+            frame = pd.DataFrame(values, index=X.index, columns=columns)
         return self.finish(frame)
 
     def finish(self, frame: pd.DataFrame) -> Predictions:
@@ -557,7 +611,9 @@ def _fits(
     quiet = job.sent
     if job.workers is not None:
         # A process that may be stopped at any moment writes nothing.
-        for result in job.workers.map(partial(_fitted_fold, quiet), missing, may_start=lambda s: may_fit(s.name)):
+        for result in job.workers.map(
+            partial(_fitted_fold, quiet, draft), missing, may_start=lambda s: may_fit(s.name)
+        ):
             draft.save_fold(result)
             yield result
     elif len(devices) > 1 and len(missing) > 1:
@@ -579,40 +635,99 @@ def _named_apart(rows: Any) -> Any:
 
 
 def _fit_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
-    result = _fitted_fold(job, split)
+    result = _fitted_fold(job, draft, split)
     draft.save_fold(result)
     return result
 
 
-def _fitted_fold(job: _Job, split: Split) -> FoldResult:
+def _fitted_fold(job: _Job, draft: Draft, split: Split) -> FoldResult:
     start = time.perf_counter()
-    seeds = [job.experiment.seed + split.repeat + _NEXT_SEED * i for i in range(job.experiment.seeds)]
-    fits = [_fit_once(job, split, seed) for seed in seeds]
-    oof = _mean_by_id([oof for oof, _ in fits], split.score_ids)
+    fits = [_fit_once(job, draft, split, number) for number in range(job.experiment.seeds)]
+    oof, test = _mean_of(job, split, [fit.found for fit in fits])
+    plain = [fit.plain for fit in fits if fit.plain is not None]
     return FoldResult(
         name=split.name,
         score=job.score(oof),
         oof=oof,
-        test=_mean_by_id([test for _, test in fits], job.prepared.test.index),
+        test=test,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
-        seed_scores=tuple(job.score(oof) for oof, _ in fits) if len(fits) > 1 else (),
+        seed_scores=tuple(job.score(fit.found[0]) for fit in fits) if len(fits) > 1 else (),
+        notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes)),
+        plain=_mean_of(job, split, plain) if plain else None,
     )
 
 
-def _fit_once(job: _Job, split: Split, seed: int) -> tuple[Predictions, Predictions]:
-    """Predictions of the scored rows and of test by one model."""
-    estimator = job.fitted(split, seed)
-    oof = job.predict(estimator, job.columns(job.prepared.X).loc[split.score_ids])
-    return oof, job.predict(estimator, job.columns(job.prepared.test))
+_Both = tuple[Predictions, Predictions]
+"""Predictions of the scored rows and of test."""
+
+
+def _mean_of(job: _Job, split: Split, found: Sequence[_Both]) -> _Both:
+    oof, test = zip(*found, strict=True)
+    return _mean_by_id(oof, split.score_ids), _mean_by_id(test, job.prepared.test.index)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What one model predicts and, where it looks at each image in several views, what it does without."""
+
+    found: _Both
+    plain: _Both | None
+    notes: tuple[str, ...]
+
+
+def _seed(experiment: Experiment, split: Split, number: int) -> int:
+    return experiment.seed + split.repeat + _NEXT_SEED * number
+
+
+def _fit_once(job: _Job, draft: Draft, split: Split, number: int) -> _Fit:
+    estimator = job.kept(job.estimator(_seed(job.experiment, split, number)), split.name)
+    estimator = job.fitted(split, estimator)
+    _keep(job, draft, fit_names(job.experiment, split)[number], estimator)
+    scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
+
+    def both() -> _Both:
+        return job.predict(estimator, scored), job.predict(estimator, test)
+
+    found, plain = both(), None
+    if getattr(estimator, "tta", False):
+        estimator.set_params(tta=False)
+        plain = both()
+    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())))
+
+
+def _keep(job: _Job, draft: Draft, name: str, estimator: Any) -> None:
+    """Keep a fitted image model where the experiment wants it: before its fold counts as finished."""
+    if job.experiment.keep_models:
+        write_model(job.prepared, job.experiment, estimator, draft.model_folder(name))
+
+
+def write_model(prepared: Prepared, experiment: Experiment, estimator: Any, folder: Path) -> None:
+    """Export a fitted image model with the competition's own labels, in their order.
+
+    Raises
+    ------
+    UsageError
+        It is no image model, or was fitted on one label alone.
+    """
+    facts = prepared.competition
+    exported.save(
+        estimator,
+        folder,
+        about=exported.About(name=experiment.name),
+        columns=facts.columns if facts.targets else facts.classes or facts.columns,
+        transform=experiment.target_transform,
+    )
 
 
 def _carve(job: _Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
     facts = job.competition
     rows = job.prepared.train.loc[fit_ids]
+    labels = job.labels().loc[fit_ids]
+    strata = joint_strata(labels, 2) if facts.targets else labels
     return carve(
         fit_ids,
-        y=job.labels().loc[fit_ids] if job.prepared.folds.scheme.startswith("stratified") else None,
+        y=strata if job.prepared.folds.scheme.startswith("stratified") else None,
         groups=rows[facts.group] if facts.group else None,
         time=rows[facts.time] if facts.time else None,
         fraction=_CARVED,
@@ -625,7 +740,8 @@ def _oob(job: _Job, draft: Draft, on_fold: OnFold | None) -> list[FoldResult]:
     _refuse_unfair_bags(job)
     _refuse_shared_encodings(job)
     if (result := draft.fold("oob")) is None:
-        result = _fit_oob(job) if job.workers is None else next(job.workers.map(_fit_oob, [job.sent]))
+        fit = partial(_fit_oob, draft=draft)
+        result = fit(job) if job.workers is None else next(job.workers.map(fit, [job.sent]))
         draft.save_fold(result)
     if len(never := job.prepared.folds.ids.difference(result.oof.ids, sort=False)):
         job.progress.say(
@@ -668,10 +784,10 @@ def _more_bags(job: _Job) -> str:
     return "Use more bags: bags = 20." if job.experiment.bags else "Use more trees: n_estimators = 100."
 
 
-def _fit_oob(job: _Job) -> FoldResult:
+def _fit_oob(job: _Job, draft: Draft) -> FoldResult:
     start = time.perf_counter()
     X, test = job.columns(job.prepared.X), job.columns(job.prepared.test)
-    estimator = job.estimator(job.experiment.seed)
+    estimator = job.kept(job.estimator(job.experiment.seed), "oob")
     # Behind recipes stands the model itself, whose setting it is.
     drawing = estimator if job.experiment.bags or not job.experiment.features else estimator.estimator
     if "oob" not in drawing.get_params(deep=False):
@@ -683,6 +799,7 @@ def _fit_oob(job: _Job) -> FoldResult:
         warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # the run says it
         drawing.set_params(oob=True)
         estimator.fit(X, job.target(), **job.groups(X.index))
+    _keep(job, draft, "oob", estimator)
     oof = job.finish(_out_of_bag(job, estimator))
     return FoldResult(
         name="oob",
@@ -715,6 +832,7 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     is_oob = experiment.validation == "oob"
     oof = results[0].oof if is_oob else _mean_by_id([r.oof for r in results], prepared.folds.scored_ids)
     test = _mean_by_id([r.test for r in results], prepared.test.index)
+    oof, test, tta = _views_kept(prepared, experiment, results, (oof, test))
     if experiment.calibrate != "none":
         facts, folds = prepared.competition, prepared.folds
         mended = calibrate(experiment.calibrate, oof.frame, test.frame, prepared.y, folds, facts)
@@ -733,6 +851,8 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         oof=oof,
         test=test,
         seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
+        tta=tta,
+        notes=tuple(dict.fromkeys(note for r in results for note in r.notes)),
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),
@@ -746,6 +866,27 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
     expected = ids[ids.isin(oof.ids)] if is_oob else prepared.folds.scored_ids
     run.check_ids(expected, prepared.test.index, prepared.competition.columns)
     return run
+
+
+def _views_kept(
+    prepared: Prepared, experiment: Experiment, results: Sequence[FoldResult], found: _Both
+) -> tuple[Predictions, Predictions, dict[str, Any]]:
+    """What of test-time augmentation is kept, once all folds are there."""
+    plain = [result.plain for result in results if result.plain is not None]
+    if len(plain) < len(results):
+        return *found, {}
+    oof = _mean_by_id([part for part, _ in plain], prepared.folds.scored_ids)
+    test = _mean_by_id([part for _, part in plain], prepared.test.index)
+    *kept, facts = kept_if_better(
+        (oof.frame, test.frame),
+        (found[0].frame, found[1].frame),
+        prepared.y,
+        prepared.folds,
+        prepared.competition,
+        always=experiment.keep_tta == "always",
+    )
+    views = experiment.params["tta"]
+    return Predictions(kept[0]), Predictions(kept[1]), {"views": "flip" if views is True else views, **facts}
 
 
 def _mean_by_id(parts: Sequence[Predictions], ids: pd.Index) -> Predictions:
@@ -762,7 +903,7 @@ def _scores(
     prepared: Prepared, experiment: Experiment, oof: Predictions, results: Sequence[FoldResult]
 ) -> tuple[float, ...]:
     """One score for each fit; or, for out-of-bag predictions, decisions and calibration, one for each fold's rows."""
-    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none"
+    as_fitted = prepared.competition.decision == "argmax" and experiment.calibrate == "none" and not results[0].plain
     if results[0].name != "oob" and as_fitted:
         return tuple(r.score for r in results)
     return fold_scores(oof.frame, prepared.y, prepared.folds, prepared.competition)

@@ -70,6 +70,10 @@ class Workspace:
         """Where sheets of pictures go."""
         return self.root / "reports" / comp
 
+    def exports(self, comp: str) -> Path:
+        """Where exported models go."""
+        return self.root / "exports" / comp
+
     @property
     def arena(self) -> Path:
         """The state of this workspace's arena: hosted competitions and their leaderboards."""

@@ -11,11 +11,11 @@ import pandas as pd
 
 from kagglekit.arena.hosted import USAGE, read_table
 from kagglekit.arena.material import IMAGE_SUFFIXES
-from kagglekit.contracts import Competition, Form, Label, Task
+from kagglekit.contracts import Competition, Form, Label, Task, form_of_several
 from kagglekit.errors import DataError, preview
 from kagglekit.metrics import get_metric
 
-__all__ = ["Given", "columns_of", "find_sample", "guess_competition"]
+__all__ = ["Given", "check_targets", "columns_of", "find_sample", "guess_competition"]
 
 _USUAL_SAMPLES = ("sample_submission.csv", "gender_submission.csv")
 _MOST_ORDERED_VALUES = 20
@@ -64,21 +64,37 @@ class _Guess:
         return cast(Form, forms.get(needs, "probabilities"))
 
 
-def columns_of(solution: pd.DataFrame) -> tuple[str, str]:
-    """Names of the id and the target column of a solution.
+def columns_of(solution: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
+    """Names of the id and of the target column, or columns, of a solution.
 
     Raises
     ------
     DataError
-        There are other columns than id, target and Usage.
+        There is no target.
     """
     columns = [str(c) for c in solution.columns if c != USAGE]
-    if len(columns) != 2:
-        raise DataError(
-            f"solution.csv needs the columns id, target and {USAGE}, got {list(solution.columns)}.",
-            hint="Name the first two as in train.csv; other columns may not be there.",
-        )
-    return columns[0], columns[1]
+    if len(columns) < 2:
+        raise _no_columns(solution)
+    return columns[0], tuple(columns[1:])
+
+
+def check_targets(solution: pd.DataFrame, sample: pd.DataFrame) -> None:
+    """Refuse several columns of a solution that the sample submission does not ask for.
+
+    Raises
+    ------
+    DataError
+    """
+    id_column, targets = columns_of(solution)
+    if len(targets) > 1 and set(targets) != {str(c) for c in sample.columns if c != id_column}:
+        raise _no_columns(solution)
+
+
+def _no_columns(solution: pd.DataFrame) -> DataError:
+    return DataError(
+        f"solution.csv needs the columns id, target and {USAGE}, got {list(solution.columns)}.",
+        hint="Name the first two as in train.csv; other columns may be there only as further targets of the sample.",
+    )
 
 
 def find_sample(folder: Path, names: Sequence[str], solution: pd.DataFrame) -> str:
@@ -92,7 +108,8 @@ def find_sample(folder: Path, names: Sequence[str], solution: pd.DataFrame) -> s
     for usual in _USUAL_SAMPLES:
         if usual in names:
             return usual
-    wanted = list(columns_of(solution))
+    id_column, targets = columns_of(solution)
+    wanted = [id_column, *targets]
     for name in names:
         if name.endswith(".csv") and header(folder / name) == wanted:
             return name
@@ -122,7 +139,10 @@ def guess_competition(
     DataError
         The training table cannot be read.
     """
-    id_column, target = columns_of(solution)
+    id_column, targets = columns_of(solution)
+    if len(targets) > 1:
+        return _several(slug, given, solution, names)
+    target = targets[0]
     guess = _Guess(given)
     metric = guess.metric(solution[target])
     task = guess.task(metric, names)
@@ -144,6 +164,34 @@ def guess_competition(
         form=guess.form(metric, sample, classes),
     )
     return competition, guess.notes
+
+
+def _several(slug: str, given: Given, solution: pd.DataFrame, names: Sequence[str]) -> tuple[Competition, list[str]]:
+    """The facts of a competition of several targets: yes-or-no labels where all hold 0 and 1, else numbers."""
+    id_column, targets = columns_of(solution)
+    are_labels = bool(solution[list(targets)].isin([0, 1]).all(axis=None))
+    guess = _Guess(given)
+    metric = given.metric or ("columnwise_log_loss" if are_labels else "columnwise_rmse")
+    if given.metric is None:
+        guess.notes.append(f"No metric was given; {metric} was chosen for {len(targets)} targets.")
+    one = get_metric(metric).of_one_target
+    has_images = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
+    kind = "regression" if one.needs == "values" else "classification"
+    task = given.task or cast(Task, f"image-{kind}" if has_images else kind)
+    if kind == "regression":
+        _check_numbers(metric, *(solution[name] for name in targets))
+    return Competition(
+        slug=slug,
+        task=task,
+        metric=metric,
+        id=id_column,
+        target=", ".join(targets),
+        classes=(0, 1) if kind == "classification" else (),
+        group=given.group,
+        time=given.time,
+        form=given.form or form_of_several(metric),
+        targets=targets,
+    ), guess.notes
 
 
 def train_target(folder: Path, target: str) -> pd.Series | None:

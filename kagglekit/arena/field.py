@@ -64,10 +64,7 @@ class Field:
         teams : int
             Simulated teams.
         """
-        answers = constant_answers(competition, sample, train_target(folder, competition.target)) | dict(given)
-        material = material_of(folder, names, competition, sample)
-        if material is not None:
-            answers |= learnt_answers(competition, sample, material)
+        answers = _simple_answers(folder, names, competition, sample) | dict(given)
         lines = graded(answers, competition, sample, solution)
         top = lines.pop(BEST_POSSIBLE, None)
         kept = {f"{number}.csv": answers[team] for number, team in enumerate(lines)}
@@ -81,6 +78,29 @@ class Field:
         )
 
 
+def _simple_answers(
+    folder: Path, names: Sequence[str], competition: Competition, sample: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """By team: constants, and what simple models learnt; for several targets, of each by itself."""
+    if competition.targets:
+        return _side_by_side(folder, names, competition, sample)
+    answers = constant_answers(competition, sample, train_target(folder, competition.target))
+    material = material_of(folder, names, competition, sample)
+    return answers if material is None else answers | learnt_answers(competition, sample, material)
+
+
+def _side_by_side(
+    folder: Path, names: Sequence[str], competition: Competition, sample: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The answers of teams that have one for every target, in one table each."""
+    found = {
+        target: _simple_answers(folder, names, competition.of(target), sample[[competition.id, target]])
+        for target in competition.targets
+    }
+    teams = [team for team in found[competition.targets[0]] if all(team in answers for answers in found.values())]
+    return {team: sample.assign(**{t: found[t][team][t].to_numpy() for t in found}) for team in teams}
+
+
 def rivals_answers(hosted: Hosted, teams: int | None = None) -> dict[str, pd.DataFrame]:
     """What the simulated teams of a hosted competition submit; `teams` of them, by default those on its board."""
     answers = {b.team: hosted.answers_frame(b.team) for b in hosted.baselines}
@@ -89,14 +109,16 @@ def rivals_answers(hosted: Hosted, teams: int | None = None) -> dict[str, pd.Dat
     lines = {b.team: b for b in hosted.baselines}
     poles = _poles(hosted.competition, hosted.solution_frame(), lines, answers)
     n = len(hosted.rivals) if teams is None else teams
+    if n:
+        hosted.competition.refuse_several("A field of simulated teams")
     return dict(rivals_of(hosted.competition, poles, n)) if poles is not None else {}
 
 
 def _poles(
     competition: Competition, solution: pd.DataFrame, lines: Mapping[str, Baseline], answers: Mapping[str, pd.DataFrame]
 ) -> Poles | None:
-    """What simulated teams are mixed of; None without a baseline."""
-    if not lines:
+    """What simulated teams are mixed of; None without a baseline, and for several targets."""
+    if not lines or competition.targets:
         return None
     sign = 1 if get_metric(competition.metric).greater_is_better else -1
     # A sample submission may be far worse than anything that a person would send.

@@ -69,7 +69,7 @@ def grade(competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
         The table breaks a rule of the competition.
     """
     usage = solution[USAGE].to_numpy()
-    score = scorer(competition, sample, solution.set_index(competition.id)[competition.target], frame)
+    score = scorer(competition, sample, competition.answers(solution.set_index(competition.id)), frame)
 
     def of(*parts: str) -> float:
         rows = np.isin(usage, parts)
@@ -78,7 +78,7 @@ def grade(competition: Competition, sample: pd.DataFrame, solution: pd.DataFrame
     return Grade(of("Public"), of("Private"), of("Public", "Private"))
 
 
-def scorer(competition: Competition, sample: pd.DataFrame, truth: pd.Series, frame: pd.DataFrame) -> Score:
+def scorer(competition: Competition, sample: pd.DataFrame, truth: Any, frame: pd.DataFrame) -> Score:
     """A function from a mask of the rows of `truth`, in its order, to a submission's score on them.
 
     The submission is checked once, here, and not for every part of the rows.
@@ -88,7 +88,7 @@ def scorer(competition: Competition, sample: pd.DataFrame, truth: pd.Series, fra
     competition : Competition
     sample : DataFrame
         The sample submission.
-    truth : Series
+    truth : Series, or DataFrame for several targets
         True answers by id.
     frame : DataFrame
         The submission, its rows in any order.

@@ -147,7 +147,7 @@ class Hosted:
         return read_table(folder / self.sample, id_column=self.competition.id)
 
     def solution_frame(self) -> pd.DataFrame:
-        """Columns id, target and Usage."""
+        """Columns id, target (or several of them) and Usage."""
         return read_table(self.folder / SOLUTION, id_column=self.competition.id)
 
     def answers_frame(self, team: str) -> pd.DataFrame:
@@ -212,6 +212,7 @@ def to_json(made: Hosted) -> dict[str, Any]:
         "form": facts.form,
         "id": facts.id,
         "target": facts.target,
+        "targets": list(facts.targets),
         "classes": list(facts.classes),
         "group": facts.group,
         "time": facts.time,
@@ -241,6 +242,7 @@ def _read(folder: Path, inode: int, modified: int) -> Hosted:
 def _from_json(folder: Path, stored: dict[str, Any]) -> Hosted:
     facts = Competition(
         classes=tuple(stored["classes"]),
+        targets=tuple(stored.get("targets", ())),
         **{k: stored[k] for k in ("slug", "task", "metric", "form", "id", "target", "group", "time")},
     )
     return Hosted(

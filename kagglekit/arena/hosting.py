@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kagglekit.arena.database import stamp
-from kagglekit.arena.facts import Given, columns_of, find_sample, guess_competition, header
+from kagglekit.arena.facts import Given, check_targets, columns_of, find_sample, guess_competition, header
 from kagglekit.arena.field import BEST_POSSIBLE, Field
 from kagglekit.arena.hosted import (
     ANSWERS,
@@ -129,8 +129,11 @@ def create(
     solution, notes = _read_solution(folder)
     sample_name = find_sample(folder, names, solution)
     sample = read_table(folder / sample_name, id_column=columns_of(solution)[0])
+    check_targets(solution, sample)
     given = Given(metric, task, form, classes, group, time)
     competition, guesses = guess_competition(name, given, solution, sample, folder, names)
+    if teams:
+        competition.refuse_several("A field of simulated teams")
     _check_ids(solution, sample, competition, sample_name)
     _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)
@@ -211,7 +214,7 @@ def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             f"{folder} holds no {SOLUTION}.",
             hint="It needs the columns id, target and Usage. Or name one labelled CSV, to have a test set cut out.",
         )
-    id_column, target = columns_of(read_table(path))
+    id_column, targets = columns_of(read_table(path))
     solution = read_table(path, id_column=id_column)
     if empty := int(solution.isna().any(axis=1).sum()):
         raise DataError(f"{SOLUTION} has {empty} row(s) with an empty cell.", hint="Every test id needs its answer.")
@@ -224,7 +227,7 @@ def _read_solution(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         share = (solution[USAGE] == "Public").mean()
         notes.append(f"{SOLUTION} has no {USAGE} column; {share:.0%} of the ids were made public by a hash of the id.")
     _check_usage(solution[USAGE])
-    return solution[[id_column, target, USAGE]], notes
+    return solution[[id_column, *targets, USAGE]], notes
 
 
 def _usage(identifier: object) -> str:
@@ -316,12 +319,16 @@ def _tells(path: Path, solution: pd.DataFrame, competition: Competition, *, may_
     A sample submission and a table whose ids start again at zero may agree by chance in part; a column that is right
     for every row does not, unless all answers are one and the same.
     """
-    columns = [competition.id, competition.target]
+    return any(_tells_column(path, solution, competition.id, c, may_guess) for c in competition.target_columns)
+
+
+def _tells_column(path: Path, solution: pd.DataFrame, id_column: str, target: str, may_guess: bool) -> bool:
+    columns = [id_column, target]
     if not set(columns) <= set(header(path)):
         return False
-    frame = read_table(path, columns, id_column=competition.id).dropna().drop_duplicates(competition.id)
-    answers = solution.set_index(competition.id)[competition.target]
-    found = frame.set_index(competition.id)[competition.target]
+    frame = read_table(path, columns, id_column=id_column).dropna().drop_duplicates(id_column)
+    answers = solution.set_index(id_column)[target]
+    found = frame.set_index(id_column)[target]
     shared = answers.index.intersection(found.index)
     if len(shared) * 2 < len(answers) or (may_guess and answers.nunique() == 1):
         return False

@@ -110,7 +110,7 @@ def _rows(folder: Path, names: Sequence[str], competition: Competition, *, near:
     if not {"train.csv", "test.csv"} <= set(names):
         return ("",)
     train, test = (read_table(folder / n, id_column=competition.id) for n in ("train.csv", "test.csv"))
-    shared = [c for c in train if c in test and c not in (competition.id, competition.target)]
+    shared = [c for c in train if c in test and c not in (competition.id, *competition.target_columns)]
     if competition.id not in train or competition.id not in test or not shared:
         return ("",)
     index = pd.MultiIndex.from_tuples(

@@ -85,7 +85,7 @@ def _table(
     test = test.set_index(competition.id)
     if test.index.has_duplicates or not ids.isin(test.index).all():
         return None
-    shared = [c for c in train.columns if c in test.columns and c != competition.target]
+    shared = [c for c in train.columns if c in test.columns and c not in competition.target_columns]
     X, X_test = train[shared], test.loc[ids, shared]
     useful = [c for c in shared if X[c].nunique() > 1 and not _is_code(X[c])]
     return Material(X[useful].apply(_dated), train[competition.target], X_test[useful].apply(_dated))

@@ -166,7 +166,7 @@ def rehearse(
     parts = [np.isin(np.arange(n), rng.permutation(n)[:n_public]) for _ in range(splits)]
     rivals = rivals_answers(hosted, teams)
     field = {b.team: hosted.answers_frame(b.team) for b in hosted.baselines} | rivals
-    truth = solution.set_index(hosted.competition.id)[hosted.competition.target]
+    truth = hosted.competition.answers(solution.set_index(hosted.competition.id))
     sample = hosted.sample_frame()
     # Shape (teams, 2, splits): public and private scores of everybody else.
     board = np.array([_scores(scorer(hosted.competition, sample, truth, f), parts) for f in field.values()])

@@ -153,8 +153,11 @@ def _check_values(matrix: PredictionMatrix) -> None:
     if not len(matrix):
         raise ConfigError("A blend needs at least one member.")
     for name, table in zip(matrix.names, matrix.values, strict=True):
-        # One sum is finite unless a value is not (or it overflows, and only then every value is looked at).
-        if not np.isfinite(table.sum(dtype=np.float64)) and not np.isfinite(table).all():
+        # One sum is finite unless a value is not (or it overflows, and only then every value is looked at). It is made
+        # in the precision of the values: three times as fast as in double precision.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = table.sum()
+        if not np.isfinite(total) and not np.isfinite(table).all():
             bad = matrix.ids[~np.isfinite(table).all(axis=1)]
             raise PredictionsError(
                 f"Member '{name}': predictions must be finite; {len(bad)} row(s) are not: {preview(bad)}."

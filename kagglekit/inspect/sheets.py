@@ -17,7 +17,7 @@ from kagglekit.report.words import printable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Cell", "Sheet", "save_sheet"]
+__all__ = ["Cell", "Sheet", "font", "save_sheet"]
 
 _WIDE = 1680  # pixels that a row of cells may take
 _LEAST = 160  # a picture's side on the sheet
@@ -139,7 +139,8 @@ def _grid(sheet: Sheet) -> _Grid:
 
 
 @cache
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
+    """The letters of sheets, at a height in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
@@ -147,10 +148,10 @@ def _font(size: int) -> Any:
 
 def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], most: int) -> None:
     """A line that never runs over its place."""
-    font = _font(size)
+    letters = font(size)
     words = printable(text)
-    if font.getlength(words) > most:
-        while words and font.getlength(f"{words}…") > most:
+    if letters.getlength(words) > most:
+        while words and letters.getlength(f"{words}…") > most:
             words = words[:-1]
         words += "…"
-    draw.text(at, words, fill=colour, font=font)
+    draw.text(at, words, fill=colour, font=letters)

@@ -8,7 +8,9 @@ A module a noun, in the order in which a push uses them:
     parcels     files that travel as private datasets, versioned by content
     sync        parcels on the site: uploaded only when changed
     plan        which fits a session has time and quota for
-    notebook    the notebook itself
+    assignment  what a notebook is to do, and with what
+    cells       what it says and runs
+    notebook    the notebook itself, as a file
     push        notebooks on the site
     mounts      inside the notebook: where Kaggle put its inputs
     session     inside the notebook: finished folds go on, time is kept

@@ -126,7 +126,5 @@ def _ended(kernels: KernelCalls, slug: str, state: SessionState, last: tuple[str
     said = f" {_clean(state.message)}" if state.message else ""
     ending = "was cancelled" if state.status.startswith("CANCEL") else "ended with an error"
     log = "\n".join(["", "The last lines of its log:", *(f"  {line}" for line in last)]) if last else ""
-    raise KernelFailed(
-        f"{kernels.owner}/{slug} {ending}.{said}{log}\n",
-        hint="Finished folds of earlier sessions are kept; mend the cause, then push again.",
-    )
+    hint = "Finished folds of earlier sessions are kept; mend the cause, then push again."
+    raise KernelFailed(f"{kernels.owner}/{slug} {ending}.{said} {hint}{log}")

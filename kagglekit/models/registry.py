@@ -63,7 +63,10 @@ MODELS: Mapping[str, Mapping[str, str]] = {
         "classification": "kagglekit.models.nets:TabMClassifier",
         "regression": "kagglekit.models.nets:TabMRegressor",
     },
-    "timm": {"classification": "kagglekit.models.vision.estimator:TimmClassifier"},
+    "timm": {
+        "classification": "kagglekit.models.vision.estimator:TimmClassifier",
+        "regression": "kagglekit.models.vision.estimator:TimmRegressor",
+    },
     "timm-features": {
         "classification": "kagglekit.models.vision.features:FrozenFeatures",
         "regression": "kagglekit.models.vision.features:FrozenFeaturesRegressor",

@@ -9,7 +9,36 @@ import pandas as pd
 
 from kagglekit.errors import DataError
 
-__all__ = ["target_values"]
+__all__ = ["has_several", "target_table", "target_values"]
+
+
+def has_several(y: Any) -> bool:
+    """Whether y is a table of several targets."""
+    return isinstance(y, pd.DataFrame) and y.shape[1] > 1
+
+
+def target_table(X: pd.DataFrame, y: pd.DataFrame) -> np.ndarray:
+    """Several targets as floats of shape (n_rows, n_targets).
+
+    Raises
+    ------
+    DataError
+        y belongs to other rows than X, has gaps, is empty, or does not hold finite numbers.
+    """
+    if not y.index.equals(X.index):
+        raise DataError("The rows of y are not those of X, or in another order.", hint="Use y.loc[X.index].")
+    if y.empty:
+        raise DataError("There are no rows to fit on.")
+    try:
+        values = y.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Several targets must all be numbers ({error}).") from error
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{int((~np.isfinite(values)).sum())} value(s) of y are missing or infinite.",
+            hint="Fit on rows that have every target.",
+        )
+    return values
 
 
 def target_values(X: pd.DataFrame, y: Any) -> np.ndarray:

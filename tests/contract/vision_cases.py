@@ -50,6 +50,7 @@ VISION_CASES: list[Case] = [
     Case(model, task, {**_TINY, **extra}, picture_table, picture_target, needed="path", rtol=_RTOL)
     for model, task, extra in (
         ("timm", "classification", {"epochs": 1, "freeze_epochs": 0, "batch_size": 16}),
+        ("timm", "regression", {"epochs": 1, "freeze_epochs": 0, "batch_size": 16}),
         ("timm-features", "classification", {"C": 0.01, "flip": False}),
         ("timm-features", "regression", {"flip": False}),
     )

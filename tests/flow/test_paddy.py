@@ -40,6 +40,7 @@ def test_from_drawing_to_a_score_and_on_to_the_next_rung(paddy, tmp_path):
     assert 0 <= first["submission"]["public"] <= 1
     assert first["teams"] >= 1
     assert (tmp_path / "runs" / "arena" / SLUG / first["run"] / "COMPLETE").is_file()
+    assert not list((tmp_path / "runs").rglob(".checkpoints")), "finished folds need none"
     # as pipelines/paddy/README.md tells it
     said = paddy("train", "paddy", "lite0-crop")
     assert said.status == 0, said.err
@@ -74,6 +75,18 @@ def test_broken_pictures_are_all_named_before_anything_is_trained(paddy, tmp_pat
     assert line.startswith("Error: ")
     assert all(path.name in line for path in broken)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_loss_is_drawn_against_the_learning_rate(paddy, tmp_path):
+    assert paddy("download", "paddy").status == 0
+    small = ("--set", "experiments.lite0-squish.arch=test_resnet", "--set", "experiments.lite0-squish.weights=random")
+    said = paddy("lr-find", "paddy", "lite0-squish", *small)
+    assert said.status == 0, said.err
+    assert "lr is the default now" in said.out
+    assert said.out.splitlines()[-1] == "reports/paddy/lr-lite0-squish.png"
+    assert (tmp_path / "reports" / "paddy" / "lr-lite0-squish.png").read_bytes()[1:4] == b"PNG"
+    said = paddy("lr-find", "paddy", "majority")
+    assert said.status == 2 and "no learning rate" in said.err
 
 
 def test_the_drawing_says_that_it_is_synthetic(paddy, tmp_path):

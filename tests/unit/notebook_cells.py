@@ -8,8 +8,8 @@ from typing import Any
 
 from kagglekit.config import Pipeline
 from kagglekit.kernel_calls import Pushed, SessionState
+from kagglekit.kernels.assignment import Assignment
 from kagglekit.kernels.machines import find_machine
-from kagglekit.kernels.notebook import Assignment
 from kagglekit.kernels.parcels import Parcel
 from kagglekit.kernels.plan import Estimate, Todo, make
 

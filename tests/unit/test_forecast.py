@@ -34,6 +34,9 @@ def test_more_pixels_epochs_and_rows_take_longer():
     assert rough_seconds("timm", {"size": 256, "epochs": 3, "freeze_epochs": 0}, 1000) == pytest.approx(4 * small)
     assert rough_seconds("timm", {"size": 128, "epochs": 6, "freeze_epochs": 0}, 2000) == pytest.approx(4 * small)
     assert rough_seconds("timm", {"size": 128, "epochs": 3}, 1000) > small
+    growing = {"sizes": [128, 256], "size": 256, "epochs": 3, "freeze_epochs": 0}
+    assert rough_seconds("timm", growing, 1000) == pytest.approx(5 * small)
+    assert rough_seconds("timm", {"size": [128, 64], "epochs": 3, "freeze_epochs": 0}, 1000) == pytest.approx(small / 2)
 
 
 def test_each_bag_is_a_fit():

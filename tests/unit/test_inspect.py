@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
+from discs import SMALL, discs, experiment
 from PIL import Image
 from stories import beliefs, prepared, run
-from vision_cases import picture_table, picture_target
 from vision_pictures import draw
 
 from kagglekit.config import Experiment
-from kagglekit.contracts import Competition
-from kagglekit.dataset import Prepared
 from kagglekit.errors import UsageError
-from kagglekit.folds import make_folds
 from kagglekit.inspect import Cell, Sheet, batch_sheet, save_sheet, sees_pictures, worst_sheet
 from kagglekit.models.vision import estimator, training
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.train import first_fit
 
-SMALL = {"arch": "test_resnet", "weights": "random", "size": 32}
-
-
-def discs(cache: Path) -> Prepared:
-    """Coloured discs in three classes."""
-    X = picture_table(0)
-    facts = Competition("s", "image-classification", "accuracy", "id", "label", ("blast", "normal", "tungro"))
-    train = X.assign(label=picture_target(X, "classification"))
-    test = X.iloc[:9].set_axis([f"t{i}" for i in range(9)])
-    return Prepared(facts, train, test, pd.DataFrame(), make_folds(X.index, scheme="kfold", n=3, seed=0), "d", cache)
-
-
-def experiment(model: str = "timm", *, cleaning=(), **params) -> Experiment:
-    return Experiment("it", "x", model, SMALL | params, cleaning=cleaning, seed=7)
-
 
 def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypatch):
     trained: list[np.ndarray] = []
 
-    def watched(model, head, batches, recipe, **told):
-        x, targets = next(iter(batches))
-        trained.extend([x.numpy(), targets.numpy()])
+    class Watched:
+        n_steps = 0
 
-    monkeypatch.setattr(estimator, "fine_tune", watched)
+        def __init__(self, model, batches_at, recipe, **told):
+            x, targets = next(iter(batches_at(recipe.stages[0].size)))
+            trained.extend([x.numpy(), targets.numpy()])
+
+        def run(self):
+            pass
+
+    monkeypatch.setattr(estimator, "Trainer", Watched)
     model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8))
     seen = model.seen(X, y)
     assert not hasattr(model, "model_"), "nothing is fitted by looking"

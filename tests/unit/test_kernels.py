@@ -14,8 +14,10 @@ from notebook_cells import WHEELS, FakeKernels, assignment
 
 from kagglekit.config import Pipeline, load_pipeline
 from kagglekit.errors import UsageError
+from kagglekit.kernels.assignment import kernel_slug
+from kagglekit.kernels.cells import _literal
 from kagglekit.kernels.machines import find_machine
-from kagglekit.kernels.notebook import _literal, build, kernel_slug, script
+from kagglekit.kernels.notebook import build, script
 from kagglekit.kernels.parcels import Parcel
 from kagglekit.kernels.push import push
 from kagglekit.models import registry

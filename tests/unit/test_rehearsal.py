@@ -63,7 +63,7 @@ def test_a_failure_tells_its_reason_and_the_end_of_the_log(tmp_path, sources):
     found = rehearse(built(tmp_path, "print('so far')\nraise ValueError('no good')"), sources)
     assert not found.passed and found.as_json()["reason"] == "It failed: ValueError: no good"
     words = found.words().splitlines()
-    assert words[0].startswith("The rehearsal failed after") and words[1] == "It failed: ValueError: no good"
+    assert words[-2].startswith("The rehearsal failed after") and words[-1] == "It failed: ValueError: no good"
     assert "  so far" in words and "  ValueError: no good" in words
 
 

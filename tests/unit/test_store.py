@@ -1,4 +1,5 @@
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,17 @@ def test_a_damaged_fold_is_named(tmp_path):
     (tmp_path / "fold-0" / "fold.json").write_text('{"score": 1')
     with pytest.raises(StoreError, match="not valid JSON"):
         draft.fold("fold-0")
+
+
+def test_checkpoints_of_a_fold_go_when_it_is_saved(tmp_path):
+    with Store(tmp_path).draft("forest-0123abcd", {"s": 1}) as draft:
+        for name in ("fold-0", "fold-1"):
+            draft.checkpoints(name).mkdir(parents=True)
+            (draft.checkpoints(name) / "key.safetensors").write_bytes(b"state")
+        result = FoldResult("fold-0", 0.5, 1.0, 10.0, predictions(["r1"]), predictions(["t1"]), notes=("smaller",))
+        draft.save_fold(result)
+        assert draft.fold("fold-0").notes == ("smaller",)
+        assert not draft.checkpoints("fold-0").exists()
+        assert draft.checkpoints("fold-1").is_dir()
+        draft.save_fold(replace(result, name="fold-1", notes=()))
+        assert sorted(p.name for p in draft.folder.iterdir()) == ["fold-0", "fold-1", "settings.json"]

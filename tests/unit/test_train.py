@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import fold_names, run_id, train
+from kagglekit.train import _Job, fold_names, run_id, train
 
 
 def start(tmp_path: Path, text: str = PIPELINE, frames=None) -> tuple[Prepared, Pipeline, Store]:
@@ -244,6 +245,61 @@ def test_bags_of_an_image_model_share_the_cache_and_the_bar(tmp_path):
     assert run.score < 0.7 * np.log(3)
     assert run.unscored == len(X) - len(run.oof.ids)
     assert len(list((tmp_path / "cache").glob("features-*"))) == 3, "random weights: each bag's network is its own"
+
+
+class Breaking(Silent):
+    """A power cut after so many training batches."""
+
+    def __init__(self, n_batches: int) -> None:
+        self.left = n_batches
+
+    @contextmanager
+    def task(self, name, total):
+        yield self if name.startswith("train") else NoTask()
+
+    def advance(self, steps=1.0):
+        self.left -= steps
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def note(self, text):
+        pass
+
+
+class NoTask:
+    def advance(self, steps=1.0):
+        pass
+
+
+def test_a_fold_of_an_image_model_that_was_broken_off_goes_on_inside(tmp_path):
+    X = picture_table(0)
+    facts = Competition("s", "image-classification", "log_loss", "id", "label", ("blast", "normal", "tungro"))
+    folds = make_folds(X.index, scheme="kfold", n=3, seed=0)
+    test = X.iloc[:9].set_axis([f"t{i}" for i in range(9)])
+    labelled = X.assign(label=picture_target(X, "classification"))
+    prepared = Prepared(facts, labelled, test, pd.DataFrame(), folds, "data", tmp_path / "cache")
+    settings = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 3, "freeze_epochs": 0}
+    wanted, store = Experiment("it", "x", "timm", settings), Store(tmp_path / "runs")
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, wanted, store, progress=Breaking(9 + 5))  # 3 batches an epoch: in the second of the second fold
+    run_folder = tmp_path / "runs" / run_id(prepared, wanted)
+    (kept,) = run_folder.glob(".checkpoints/*/*.safetensors")
+    assert kept.parent.name == "fold-1" and store.folds(run_folder.name) == ["fold-0"]
+    run = train(prepared, wanted, store, progress=Breaking(6 + 3 + 9))  # one epoch of the second fold is not done again
+    plain = train(prepared, wanted, Store(tmp_path / "plain"))
+    np.testing.assert_allclose(run.oof.frame, plain.oof.frame, atol=1e-6)
+    assert not (run_folder / ".checkpoints").exists()
+
+
+@pytest.mark.parametrize("bags", [0, 2])
+def test_models_in_bags_keep_how_far_they_are_too(tmp_path, bags):
+    facts = Competition("s", "image-classification", "log_loss", "id", "label", ("a", "b"))
+    prepared = Prepared(facts, *[pd.DataFrame()] * 3, None, "data", tmp_path / "cache")
+    with Store(tmp_path).draft("it-0", {}) as draft:
+        job = _Job(prepared, Experiment("it", "x", "timm", {}, bags=bags), Silent(), checkpoints=draft.checkpoints)
+        found = job.kept(job.estimator(0), "fold-0").get_params()
+    name = "estimator__checkpoint_dir" if bags else "checkpoint_dir"
+    assert found[name] == str(tmp_path / "it-0" / ".checkpoints" / "fold-0")
 
 
 def test_bagged_values_are_in_the_targets_own_unit(tmp_path):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +16,18 @@ from PIL import Image
 from vision_pictures import pictures
 
 from kagglekit.errors import ConfigError, CorruptImages
-from kagglekit.models.vision.cache import DecodedImages, RowStore, file_key, find_corrupt
+from kagglekit.models.vision import cache as cache_module
+from kagglekit.models.vision.cache import DecodedImages, RowStore
+from kagglekit.models.vision.content import content_keys, state_key
+from kagglekit.models.vision.decoding import find_corrupt
 
 
 class Counting:
     """A progress that counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: list[str] | None = None) -> None:
         self.tasks: dict[str, list[float]] = {}
+        self.said = said
 
     @contextmanager
     def task(self, name: str, total: float | None) -> Iterator[Counting]:
@@ -31,7 +38,8 @@ class Counting:
         self.current[1] += steps
 
     def say(self, text: str) -> None:
-        raise AssertionError(text)
+        assert self.said is not None, text
+        self.said.append(text)
 
 
 def save(path: Path, image: Image.Image, **options: object) -> Path:
@@ -68,6 +76,32 @@ def test_squish_keeps_all_crop_keeps_the_middle_and_pad_adds_black(tmp_path: Pat
     assert pad[10, 2].tolist() == [255, 0, 0]
     tall = save(tmp_path / "tall.png", halves(40, 80).transpose(Image.Transpose.ROTATE_90))
     assert DecodedImages.open([tall], (10, 30), "crop")[tall].shape == (10, 30, 3)
+
+
+def test_borders_can_mirror_the_picture(tmp_path: Path) -> None:
+    path = save(tmp_path / "wide.png", Image.fromarray(np.repeat(np.arange(0, 240, 12, np.uint8)[:, None], 40, 1)))
+    image = DecodedImages.open([path], 40, "reflect")[path][:, 20, 0].astype(int)
+    np.testing.assert_array_equal(image[10:30], np.arange(0, 240, 12))
+    np.testing.assert_array_equal(image[:10], image[10:20][::-1])
+    np.testing.assert_array_equal(image[30:], image[20:30][::-1])
+
+
+def test_the_shape_that_a_picture_had_is_kept(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    paths = [save(tmp_path / "a.png", halves(80, 40)), save(tmp_path / "b.jpg", halves(600, 320), exif=exif)]
+    for cache in (None, tmp_path / "cache"):
+        rows = DecodedImages.open(paths, (6, 9), cache_dir=cache).rows(paths)
+        assert rows["pixels"].shape == (2, 6, 9, 3)
+        assert rows["shape"].tolist() == [[40, 80], [600, 320]]
+
+
+def test_resizing_is_pillows_bicubic(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (61, 83, 3), dtype=np.uint8)
+    path = save(tmp_path / "a.png", Image.fromarray(noise))
+    for height, width in ((20, 31), (100, 40)):
+        expected = np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+        assert np.abs(DecodedImages.open([path], (height, width))[path] - expected).max() <= 1
 
 
 def test_an_unknown_resize_names_the_nearest() -> None:
@@ -126,10 +160,67 @@ def test_all_bad_files_are_named_at_once_and_nothing_is_kept(tmp_path: Path) -> 
         DecodedImages.open(paths, 16, cache_dir=tmp_path / "cache")
     assert len(caught.value.files) == 4
     assert all(name in str(caught.value) for name in ("text.jpg", "cut.jpg", "empty.png", "gone.png"))
-    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert not list((tmp_path / "cache").rglob("rows.npy"))
     found = find_corrupt(paths)
     assert [path for path, _ in found] == [str(text), str(cut), str(empty), str(tmp_path / "gone.png")]
     assert all(reason for _, reason in found)
+
+
+def test_copies_of_a_damaged_file_are_all_named(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("no image")
+    with pytest.raises(CorruptImages) as caught:
+        DecodedImages.open([tmp_path / "a.jpg", tmp_path / "b.jpg"], 8, cache_dir=tmp_path / "cache")
+    assert len(caught.value.files) == 2
+
+
+def test_sound_shards_stay_beside_damaged_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, _ = pictures(tmp_path / "images", 4)
+    (bad := tmp_path / "bad.jpg").write_text("no image")
+    monkeypatch.setattr(cache_module, "_SHARD_BYTES", 2 * (8 * 8 * 3 + 8))
+    paths = [*X["path"], str(bad)]
+    with pytest.raises(CorruptImages):
+        DecodedImages.open(paths, 8, cache_dir=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").rglob("rows.npy"))) == 2
+    images = DecodedImages.open(paths[:4], 8, cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(images.take(paths[:4]), DecodedImages.open(paths[:4], 8).take(paths[:4]))
+
+
+def test_copies_share_a_row_wherever_they_lie(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 3)
+    cache = tmp_path / "cache"
+    first = DecodedImages.open(X["path"], 8, cache_dir=cache).take(X["path"])
+    moved = [str(shutil.copy(path, tmp_path)) for path in X["path"]]
+    progress = Counting()
+    np.testing.assert_array_equal(DecodedImages.open(moved, 8, cache_dir=cache, progress=progress).take(moved), first)
+    assert list(progress.tasks) == ["look through images"]
+
+
+def test_one_process_decodes_and_the_other_waits_for_it(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 3)
+    paths, cache = list(X["path"]), tmp_path / "cache"
+    made = DecodedImages.open(paths, 8)
+    store = RowStore(cache / f"images-v{cache_module._VERSION}-squish-8x8", (), made._store.dtype)
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool, store.building():
+        waiting = Counting(said)
+        other = pool.submit(DecodedImages.open, paths, 8, "squish", cache, waiting)
+        while not said:
+            time.sleep(0.01)
+        keys = content_keys(paths, cache)
+        store.add(list(keys.values()), lambda rows: rows.__setitem__(slice(None), made.rows(paths)))
+    np.testing.assert_array_equal(other.result().take(paths), made.take(paths))
+    assert waiting.tasks["decode images at 8x8"] == [0, 0]
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    X, _ = pictures(tmp_path / "images", 2)
+    cache = tmp_path / "cache"
+    DecodedImages.open(X["path"][:1], 8, cache_dir=cache)
+    (half := next(cache.glob("images-*")) / ".0123.abc.tmp").mkdir()
+    (half / "rows.npy").write_bytes(b"half")
+    DecodedImages.open(X["path"], 8, cache_dir=cache)
+    assert not half.exists()
 
 
 def test_only_new_files_are_decoded(tmp_path: Path) -> None:
@@ -138,7 +229,7 @@ def test_only_new_files_are_decoded(tmp_path: Path) -> None:
     DecodedImages.open(paths[:4], 16, cache_dir=cache)
     progress = Counting()
     DecodedImages.open(paths, 16, cache_dir=cache, progress=progress)
-    assert list(progress.tasks.values()) == [[2, 2]]
+    assert progress.tasks == {"look through images": [2, 2], "decode images at 16x16": [2, 2]}
     again = Counting()
     images = DecodedImages.open(paths[::-1], 16, cache_dir=cache, progress=again)
     assert again.tasks == {}
@@ -165,10 +256,13 @@ def test_half_a_shard_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_key_changes_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    gone = file_key(path)
+    gone = state_key(path)
     path.write_text("1")
-    assert file_key(path) != gone
-    assert file_key(path) == file_key(str(path))
+    assert state_key(path) != gone
+    assert state_key(path) == state_key(str(path))
+    before = content_keys([path], tmp_path / "cache")
+    path.write_text("2")
+    assert content_keys([path], tmp_path / "cache") != before
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

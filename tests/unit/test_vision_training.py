@@ -10,24 +10,27 @@ from hypothesis import strategies as st
 from vision_pictures import pictures
 
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.framing import Frame
+from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.runtime import import_torch, pick_precision, quiet, repeatable
-from kagglekit.models.vision.training import Batches, Recipe, _groups, _learner, fine_tune
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.training import Batches, Recipe, Stage, Trainer, _groups, largest_batch, learner_of
+from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import create_backbone
 
 torch = import_torch()
-HALF = Normalizer((0.5,) * 3, (0.5,) * 3)
+LENS = Lens(Frame(32, 32, "squish", presized=False), Normalizer((0.5,) * 3, (0.5,) * 3))
+NOTHING = {"lens": LENS, "generator": None, "device": None}
 
 
-def batches_of(folder: Path, n: int, batch_size: int) -> Batches:
+def batches_of(folder: Path, n: int, batch_size: int, accumulate: int = 1) -> Batches:
     X, y = pictures(folder, n)
     return Batches(
         DecodedImages.open(X["path"], 32),
         list(X["path"]),
         np.unique(y, return_inverse=True)[1],
         batch_size=batch_size,
-        normalize=HALF,
-        augment=None,
+        accumulate=accumulate,
+        lens=LENS,
         generator=torch.Generator().manual_seed(0),
         device=torch.device("cpu"),
     )
@@ -43,69 +46,32 @@ def test_every_image_comes_once_in_a_new_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sort(sums[0]), np.sort(sums[1]), rtol=1e-4)
 
 
-def test_normalised_bytes_span_minus_one_to_one() -> None:
-    x = HALF(np.array([0, 255, 0, 255] * 3, np.uint8).reshape(1, 2, 2, 3), torch.device("cpu"))
-    assert x.shape == (1, 3, 2, 2)
-    assert x.min() == -1 and x.max() == 1
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), height=st.integers(8, 24), width=st.integers(8, 24))
-def test_augmentation_keeps_shape_and_range(seed: int, height: int, width: int) -> None:
-    x = torch.rand(5, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    geometry = Augmentation(light=0.0)
-    moved, again = (geometry(x, torch.Generator().manual_seed(seed)) for _ in range(2))
-    assert moved.shape == x.shape
-    assert torch.equal(moved, again)
-    assert moved.min() >= x.min() - 1e-5 and moved.max() <= x.max() + 1e-5
-
-
-def test_without_amounts_augmentation_only_flips() -> None:
-    x = torch.rand(40, 3, 8, 12)
-    moved = Augmentation(degrees=0, zoom=1, light=0)(x, torch.Generator().manual_seed(0))
-    kept, flipped = ((moved - view).abs().amax((1, 2, 3)) < 1e-4 for view in (x, x.flip(-1)))
-    assert (kept | flipped).all()
-    assert 5 < kept.sum() < 35
-
-
-def test_a_rotation_keeps_the_proportions_of_a_wide_picture() -> None:
-    x = torch.zeros(60, 1, 21, 41).expand(-1, 3, -1, -1).clone()
-    x[:, :, 10, 20] = x[:, :, 10, 28] = 1
-    moved = Augmentation(degrees=30, zoom=1, light=0, p_affine=1)(x, torch.Generator().manual_seed(0))[:, 0]
-    # The middle stays; the other dot keeps its distance of eight pixels from it, whichever way it turns.
-    rows, columns = torch.meshgrid(torch.arange(21.0), torch.arange(41.0), indexing="ij")
-    distance = ((rows - 10) ** 2 + (columns - 20) ** 2).sqrt()
-    far = moved * (distance > 4)
-    np.testing.assert_allclose((far * distance).sum((1, 2)) / far.sum((1, 2)), 8, atol=0.4)
-
-
-@pytest.mark.parametrize("arch", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_mambaout"])
-def test_every_parameter_is_in_one_group_and_gets_a_gradient(arch: str) -> None:
-    with quiet(), repeatable(0):
-        model = create_backbone(arch, weights="random", num_classes=3, size=96).model
-        groups = _groups(model, model.get_classifier())
-        numbers = [id(p) for group in groups for p in group]
-        assert sorted(numbers) == sorted(id(p) for p in model.parameters())
-        model(torch.rand(4, 3, 96, 96)).square().sum().backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 200), batch_size=st.integers(1, 40), accumulate=st.integers(1, 8))
+def test_steps_see_the_same_number_of_images_however_they_are_cut(n: int, batch_size: int, accumulate: int) -> None:
+    batches = Batches(None, ["x"] * n, np.zeros(n), batch_size=batch_size, accumulate=accumulate, **NOTHING)
+    whole = Batches(None, ["x"] * n, np.zeros(n), batch_size=batch_size * accumulate, **NOTHING)
+    ends = [i for i in range(len(batches)) if batches.ends_step(i)]
+    assert len(ends) == len(whole) and ends[-1] == len(batches) - 1
+    assert sum(batches.shares) == pytest.approx(len(whole))
+    assert largest_batch(n, batch_size, accumulate) <= max(1, 2 * batch_size)
 
 
 def test_learning_rates_rise_from_the_first_layers_to_the_head(tmp_path: Path) -> None:
     batches = batches_of(tmp_path, 12, 4)
     with quiet(), repeatable(0):
         model = create_backbone("test_resnet", weights="random", num_classes=3, size=32).model
-        before = [[p.detach().clone() for p in group] for group in _groups(model, model.get_classifier())]
-        steps: list[int] = []
-        recipe = Recipe(epochs=1, freeze_epochs=0, lr=1e-2, body_lr=1e-4, wd=0.0)
-        fine_tune(
-            model, model.get_classifier(), batches, recipe, on_batch=lambda: steps.append(1), on_epoch=lambda: False
-        )
-    after = _groups(model, model.get_classifier())
+        before = [[p.detach().clone() for p in group] for group in _groups(model)]
+        recipe = Recipe((Stage(1, 32),), lr=1e-2, body_lr=1e-4, wd=0.0)
+        loss = torch.nn.functional.cross_entropy
+        trainer = Trainer(model, lambda size: batches, recipe, loss=loss, soft=lambda y: y)
+        trainer.run()
+    after = _groups(model)
     moved = [
         np.mean([(p - q).abs().max().item() for p, q in zip(a, b, strict=True)])
         for a, b in zip(after, before, strict=True)
     ]
-    assert len(steps) == 3
+    assert trainer.n_steps == 3
     assert moved[0] < moved[1] < moved[2] / 10
 
 
@@ -133,8 +99,13 @@ def test_the_precision_is_what_the_gpu_computes_in(wanted, capability, precision
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", None), ("fp16", "fp16"), ("bf16", "bf16")])
 def test_mixed_precision_is_fastais_own(tmp_path: Path, precision, expected) -> None:
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
-    recipe = Recipe(1, 0, 0.1, 0.1, precision=precision)
-    learner = _learner(model, model[1], batches_of(tmp_path, 6, 3), recipe)
+    with quiet(), repeatable(0):
+        model = create_backbone("test_resnet", weights="random", num_classes=3, size=32).model
+    recipe = Recipe((Stage(1, 32),), 0.1, 0.1, precision=precision)
+    learner = learner_of(model, batches_of(tmp_path, 6, 3), recipe, torch.nn.functional.cross_entropy)
     found = [c for c in learner.cbs if type(c).__name__ == "MixedPrecision"]
     assert [str(c.amp_mode.value) for c in found] == ([expected] if expected else [])
+    order = [type(c).__name__ for c in learner.cbs.sorted("order")]
+    # Gradients are summed, then looked at for overflow and unscaled, then clipped: once for each step.
+    steps = [name for name in order if name in ("Accumulate", "MixedPrecision", "GradientClip")]
+    assert steps == ["Accumulate", *(["MixedPrecision"] if expected else []), "GradientClip"]

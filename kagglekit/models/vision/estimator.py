@@ -1,21 +1,38 @@
-"""A timm model, fine-tuned through fastai, as a scikit-learn classifier over a column of image paths."""
+"""A timm model, fine-tuned through fastai, as a scikit-learn estimator over a column of image paths."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
-from kagglekit.models.rows import target_values
+from kagglekit.models.rows import has_several, target_table, target_values
+from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.checkpoint import Checkpoint, training_key
+from kagglekit.models.vision.decoding import Size, check_resize, height_width, pixels
+from kagglekit.models.vision.heads import start_head
 from kagglekit.models.vision.inputs import image_paths
+from kagglekit.models.vision.lens import Sight
+from kagglekit.models.vision.objective import (
+    MultiHead,
+    MultiLabel,
+    Objective,
+    Ordinal,
+    Regression,
+    SingleLabel,
+    extra_heads,
+)
+from kagglekit.models.vision.probe import fitting_batch, in_chunks, try_step
 from kagglekit.models.vision.runtime import (
     PRECISIONS,
     import_torch,
@@ -25,19 +42,23 @@ from kagglekit.models.vision.runtime import (
     repeatable,
 )
 from kagglekit.models.vision.seen import Seen
-from kagglekit.models.vision.training import Batches, Recipe, fine_tune, start_head
+from kagglekit.models.vision.sweep import LEAST, Sweep, sweep_rates
+from kagglekit.models.vision.training import Batches, Recipe, Stage, Trainer, largest_batch
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
-from kagglekit.models.vision.weights import create_backbone
+from kagglekit.models.vision.views import Views, check_views, view_maps
+from kagglekit.models.vision.weights import Backbone, create_backbone
 from kagglekit.progress import Silent, Task
 
-__all__ = ["TimmClassifier"]
+__all__ = ["TimmClassifier", "TimmEstimator", "TimmRegressor"]
 
 
 _LR = 5e-4
+# What the weights do not depend on.
+_NO_PART = ("cache_dir", "checkpoint_dir", "progress", "tta")
 
 
-class TimmClassifier(ClassifierMixin, BaseEstimator):
-    """An ImageNet-pretrained model of timm, fine-tuned on image files.
+class TimmEstimator(BaseEstimator, ABC):
+    """An ImageNet-pretrained model of timm, fine-tuned on image files; `TimmClassifier` and `TimmRegressor` are of it.
 
     When not to use it: for a first look, or where seconds count, `FrozenFeatures` is nearly as good on photographs
     that resemble ImageNet and takes a tenth of the time.
@@ -46,27 +67,56 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     ----------
     arch : str
         timm's name of the architecture.
-    size : int
-        Side of the square that the model sees, in pixels.
-    resize : {"squish", "crop", "pad"}
-        How an image that is not square becomes so.
+    size : int or (height, width)
+        Of what the model sees, in pixels; one number is a square.
+    resize : {"squish", "crop", "pad", "reflect"}
+        How an image of another shape becomes so: ignoring its shape, by cutting a part out (in training at a place by
+        chance, else the middle), or by adding borders, black or mirroring the picture.
+    presize : int or (height, width), optional
+        Of the decoded images that are kept; what the model sees is read out of them in the one step that also augments.
+        None takes twice `size`, which serves every `resize`. The same as `size` keeps what the model sees: a quarter of
+        the memory, and training images that are softer than those predicted from.
     epochs : int
         Passes with the whole model free.
     freeze_epochs : int
         Passes before those, with only the head free.
+    sizes : tuple of int
+        Progressive resizing: sides of the training images, `epochs` passes at each, the last one `size`. Each begins a
+        new cycle of the learning rate. Empty trains at `size` only.
     batch_size : int
+        Images that are computed at once. On a GPU, if they do not fit into its memory, half as many and twice the
+        `accumulate`, until they do.
+    accumulate : int
+        Batches whose gradients are added up before a step: it sees `batch_size * accumulate` images.
     lr : float, optional
-        Highest learning rate of the layers below the head; the head gets three times as much. None takes 5e-4,
-        the best of four (2.5e-4 to 3e-3) on one held-out third of a thousand photographs of leaves.
+        Highest learning rate of the last layers below the head. None takes 5e-4, the best of four (2.5e-4 to 3e-3) on
+        one held-out third of a thousand photographs of leaves.
+    head_mult, first_mult : float
+        Rates of the head and of the first layers, as multiples of `lr`.
     head_init : {"logistic", "zero"}
         What the new head starts from. With "zero" give it an epoch of its own (`freeze_epochs=1`); "logistic" is the
         solution of logistic regression on the pretrained features and needs none, so it suits very few images.
     label_smoothing : float
+        Share of the belief that is spread over all labels; not for numbers and ordered classes.
+    loss : {"auto", "ordinal", "huber"}
+        "auto" is cross entropy for labels, binary cross entropy for several yes-or-no labels, and squared errors for
+        numbers. "ordinal" takes whole-number classes for ordered; "huber" lets wild numbers count less.
+    class_weight : {"none", "balanced"}
+        "balanced" weighs a row by one over the frequency of its label.
+    mixup, cutmix : float
+        Blend each training image with another, or paste a box of another into it, and mix the labels alike; the
+        concentration of the Beta distribution that says how much (0.4 and 1 are usual). 0 does not.
+    ema : float
+        Predict by a running mean of the weights, of which each step keeps this share (0.999); 0 takes the last weights.
     weight_decay : float
-    augment : bool
-        Flip, rotate, zoom and relight the training images.
-    tta : bool
-        Test-time augmentation: predict the mean over each image and its mirror image. Takes twice the time.
+    augment : bool or mapping
+        Flip, rotate, zoom, warp and relight the training images; a table changes what is named of
+        `transforms.Augmentation`: `{"warp": 0.0, "flip_vert": true, "erase": 0.25}`.
+    tta : bool or {"flip", "flips", "crops", "scales", "random"}
+        Test-time augmentation: predict the mean over several views of each image, see `views.view_maps`; True is
+        "flip", the image and its mirror image. Takes as many times as long as there are views.
+    tta_views : int
+        Number of random views, besides the image itself.
     weights : str, optional
         File or folder with pretrained weights, or "random". None looks in the known places, see `weights.find_weights`.
     path_col : str
@@ -77,6 +127,9 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     patience : int
     cache_dir : str, optional
         Where decoded images are kept for other folds and models; None decodes into memory, anew for each call.
+    checkpoint_dir : str, optional
+        Where each epoch leaves all that a killed training needs to go on; who gives it removes it. On one CPU the model
+        is the same to the bit.
     device : str, optional
         A torch device; None takes the GPU when there is one.
     precision : {"auto", "fp16", "bf16", "fp32"}
@@ -89,7 +142,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
+    objective_ : Objective
+        Encoding, loss and activation of the target.
     model_ : torch.nn.Module
     weights_ : str
         Where the pretrained weights came from.
@@ -97,6 +151,8 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         Optimizer steps taken.
     best_epoch_ : int
         The epoch whose model was kept, from 1; 0 when every epoch was.
+    notes_ : tuple of str
+        What was done otherwise than the settings say: a smaller batch.
 
     References
     ----------
@@ -107,22 +163,34 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         arch: str = "tf_efficientnet_lite0",
-        size: int = 128,
-        resize: Literal["squish", "crop", "pad"] = "squish",
+        size: int | tuple[int, int] = 128,
+        resize: Literal["squish", "crop", "pad", "reflect"] = "squish",
+        presize: int | tuple[int, int] | None = None,
         epochs: int = 3,
         freeze_epochs: int = 1,
+        sizes: tuple[int, ...] = (),
         batch_size: int = 16,
+        accumulate: int = 1,
         lr: float | None = None,
+        head_mult: float = 3.0,
+        first_mult: float = 0.3,
         head_init: Literal["logistic", "zero"] = "zero",
         label_smoothing: float = 0.1,
+        loss: Literal["auto", "ordinal", "huber"] = "auto",
+        class_weight: Literal["none", "balanced"] = "none",
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        ema: float = 0.0,
         weight_decay: float = 0.01,
-        augment: bool = True,
-        tta: bool = False,
+        augment: bool | dict[str, bool | float] = True,
+        tta: bool | Views = False,
+        tta_views: int = 4,
         weights: str | None = None,
         path_col: str = "path",
         early_stopping: bool = False,
         patience: int = 3,
         cache_dir: str | None = None,
+        checkpoint_dir: str | None = None,
         device: str | None = None,
         precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto",
         random_state: int = 0,
@@ -131,40 +199,73 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         self.arch = arch
         self.size = size
         self.resize = resize
+        self.presize = presize
         self.epochs = epochs
         self.freeze_epochs = freeze_epochs
+        self.sizes = sizes
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.lr = lr
+        self.head_mult = head_mult
+        self.first_mult = first_mult
         self.head_init = head_init
         self.label_smoothing = label_smoothing
+        self.loss = loss
+        self.class_weight = class_weight
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.ema = ema
         self.weight_decay = weight_decay
         self.augment = augment
         self.tta = tta
+        self.tta_views = tta_views
         self.weights = weights
         self.path_col = path_col
         self.early_stopping = early_stopping
         self.patience = patience
         self.cache_dir = cache_dir
+        self.checkpoint_dir = checkpoint_dir
         self.device = device
         self.precision = precision
         self.random_state = random_state
         self.progress = progress
+
+    #: y may be a table of several targets.
+    learns_several: ClassVar[bool] = True
 
     @property
     def uses_eval_set(self) -> bool:
         """Whether `fit` wants rows to stop early by; cut them from the fit rows, never from those to be scored."""
         return self.early_stopping
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: tuple[pd.DataFrame, pd.Series] | None = None) -> Self:
+    @abstractmethod
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        """The target of these rows, as `fit` will learn it."""
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: pd.Series | pd.DataFrame,
+        eval_set: tuple[pd.DataFrame, Any] | None = None,
+        extra: pd.DataFrame | None = None,
+        extra_weights: Mapping[str, float] | None = None,
+    ) -> Self:
         """Fine-tune on labelled images.
 
         Parameters
         ----------
         X : DataFrame of shape (n_samples, n_columns)
             With a column `path_col` of image files.
-        y : Series of shape (n_samples,), indexed like X
+        y : Series of shape (n_samples,), or DataFrame of shape (n_samples, n_targets), indexed like X
+            A frame of several columns holds several targets, learnt at once: yes-or-no labels as 0 and 1 for a
+            classifier, numbers for a regressor.
         eval_set : (X, y), optional
             Rows for early stopping.
+        extra : DataFrame of shape (n_samples, n_extras), indexed like X, optional
+            What else the body must learn, with a head for each column; gaps are allowed. Nothing of it is predicted,
+            and it is no input: a row to be predicted needs none of it.
+        extra_weights : mapping of str to float, optional
+            Of each extra's loss, beside 1 for the main target; 1 for those without.
 
         Raises
         ------
@@ -179,177 +280,348 @@ class TimmClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_settings(eval_set)
         paths = image_paths(X, self.path_col)
-        self.classes_, numbers = np.unique(target_values(X, y), return_inverse=True)
+        main = self._main(X, y)
+        self._remember(main)
+        self.objective_, encoded = _with_extras(main, y, X, extra, extra_weights or {})
+        if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
+            raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         self.best_epoch_, self.n_steps_ = 0, 0
-        if len(self.classes_) > 1:
+        self.notes_: tuple[str, ...] = ()
+        if not main.is_constant:
             with quiet(), repeatable(self.random_state):
-                self._fit_model(paths, numbers.astype(np.int64), eval_set)
+                self._fit_model(paths, encoded, eval_set)
         return self
 
-    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        """Probabilities of shape (n_samples, n_classes); columns in the order of `classes_`."""
-        check_is_fitted(self, "classes_")
-        paths = image_paths(X, self.path_col)
-        if len(self.classes_) == 1 or not paths:
-            return np.ones((len(paths), len(self.classes_)))
-        return self._probabilities(self._decoded(paths), paths)
+    @abstractmethod
+    def _remember(self, main: Objective) -> None:
+        """Keep what scikit-learn asks an estimator of this kind for."""
 
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The most probable label of each image; ties go to the first class."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    def seen(self, X: pd.DataFrame, y: pd.Series) -> Seen:
+    def seen(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Seen:
         """The first batch that `fit(X, y)` trains on, to be looked at; nothing is fitted.
 
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
         """
         self._check_settings(eval_set=())
         paths = image_paths(X, self.path_col)
-        classes, numbers = np.unique(target_values(X, y), return_inverse=True)
+        main = self._main(X, y)
         with quiet(), repeatable(self.random_state):
-            backbone = create_backbone(self.arch, weights=self.weights, num_classes=len(classes), size=self.size)
+            backbone = create_backbone(self.arch, weights=self.weights, num_classes=main.n_outputs, size=self.size)
         normalize = Normalizer(backbone.mean, backbone.std)
-        batches = self._batches(paths, numbers.astype(np.int64), normalize, pick_device(self.device))
+        chance, batch = import_torch().Generator().manual_seed(self.random_state), (self.batch_size, self.accumulate)
+        batches = self._batches(paths, main.encode(y), normalize, self.size, chance, batch)
         rows, x = next(batches.by_rows())
         done = "augmented anew at every pass" if self.augment else "not augmented"
         return Seen(
             rows=rows,
             views={
-                "resized": batches.images.take(batches.paths[rows]),
+                "resized": normalize.undo(batches.lens(batches.images.rows(batches.paths[rows]), batches.device)),
                 "as the model gets it": normalize.undo(x),
             },
-            words=f"batch 1 of {len(batches)}, {self.size} px by {self.resize}, {done}",
+            words=f"batch 1 of {len(batches)}, {pixels(self.size)} by {self.resize}, {done}",
         )
 
+    def lr_find(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame, n_batches: int = LEAST) -> Sweep:
+        """The loss of a mock training on (X, y) whose learning rate grows; nothing is fitted.
+
+        Parameters and raises are those of `fit`. Early stopping needs no rows here.
+
+        Parameters
+        ----------
+        n_batches : int
+            At least 100; more give a smoother curve.
+        """
+        self._check_settings(eval_set=())
+        one = copy.copy(self)  # `clone` would copy a progress bar, which cannot be
+        main = one._main(X, y)
+        one.objective_, progress, name = main, self.progress or Silent(), f"learning rates of {self.arch}"
+        with quiet(), repeatable(self.random_state), progress.task(name, n_batches) as task:
+            return one._sweep(image_paths(X, self.path_col), main.encode(y), n_batches, task)
+
+    def _sweep(self, paths: list[str], encoded: np.ndarray, n_batches: int, task: Task) -> Sweep:
+        recipe = self._recipe(pick_device(self.device))
+        self._begin(self.size)
+        batch, chance = self._fitting(recipe, len(paths)), import_torch().Generator().manual_seed(self.random_state)
+        batches = self._batches(paths, encoded, self._normalize, self.size, chance, batch)
+        start_head(self.model_, batches, logistic=self.head_init == "logistic")
+        loss = self.objective_.loss
+        return sweep_rates(self.model_, batches, recipe, loss, n_batches=n_batches, on_batch=lambda: task.advance())
+
     def _check_settings(self, eval_set: Any) -> None:
-        for name, least in (("size", 8), ("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
+        for name in ("size", "presize"):
+            if (size := getattr(self, name)) is not None and min(height_width(size)) < 8:
+                raise ConfigError(f"{name} must be at least 8, got {size}.")
+        check_resize(self.resize)
+        check_views(self.tta, self.tta_views)
+        Augmentation.of(self.augment)
+        for name, least in (("epochs", 0), ("freeze_epochs", 0), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        self._check_training()
         if self.head_init not in ("logistic", "zero"):
             raise ConfigError(f"head_init must be 'logistic' or 'zero', got '{self.head_init}'.")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'.")
-        if self.lr is not None and self.lr <= 0:
-            raise ConfigError(f"lr must be above 0, got {self.lr}.")
         if self.early_stopping and eval_set is None:
             raise ConfigError("early_stopping needs eval_set, rows that are neither fitted on nor scored.")
 
-    def _fit_model(self, paths: list[str], numbers: np.ndarray, eval_set: Any) -> None:
+    def _check_training(self) -> None:
+        for name, least in (("accumulate", 1), ("mixup", 0), ("cutmix", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        for name in ("lr", "head_mult", "first_mult"):
+            if (rate := getattr(self, name)) is not None and rate <= 0:
+                raise ConfigError(f"{name} must be above 0, got {rate}.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must lie from 0 to below 1, got {self.ema}.")
+        if self.sizes and self.sizes[-1] != self.size:
+            raise ConfigError(
+                f"sizes must end with size, at which the model predicts: {self.sizes[-1]} is not {self.size}.",
+                hint=f"Set size = {self.sizes[-1]}.",
+            )
+
+    def _fit_model(self, paths: list[str], encoded: np.ndarray, eval_set: Any) -> None:
+        recipe = self._recipe(pick_device(self.device))
+        backbone = self._begin(recipe.stages[0].size)
+        batch = self._fitting(recipe, len(paths))
+        generator = import_torch().Generator().manual_seed(self.random_state)
+
+        @lru_cache(maxsize=1)
+        def batches_at(size: Size) -> Batches:
+            return self._batches(paths, encoded, self._normalize, size, generator, batch)
+
+        logistic = self.head_init == "logistic"
+        start_head(self.model_, batches_at(recipe.stages[0].size), logistic=logistic)
+        best = Best(self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
+        with self._reporting(len(batches_at(recipe.stages[0].size))) as task:
+            trainer = Trainer(
+                self.model_,
+                batches_at,
+                recipe,
+                loss=self.objective_.loss,
+                soft=self.objective_.soft,
+                best=best,
+                checkpoint=self._checkpoint(backbone, paths, encoded, eval_set),
+                on_batch=task.advance,
+            )
+            trainer.run()
+        self.n_steps_, self.best_epoch_ = trainer.n_steps, best.epoch if best else 0
+
+    def _begin(self, size: Size) -> Backbone:
+        """The model, untrained and on its device."""
         torch = import_torch()
-        device = pick_device(self.device)
-        backbone = create_backbone(self.arch, weights=self.weights, num_classes=len(self.classes_), size=self.size)
+        backbone = create_backbone(self.arch, weights=self.weights, num_classes=self.objective_.n_outputs, size=size)
         self.weights_ = backbone.weights.origin
         self._normalize = Normalizer(backbone.mean, backbone.std)
-        self.model_ = backbone.model.to(device, memory_format=torch.channels_last)
-        batches = self._batches(paths, numbers, self._normalize, device)
-        start_head(self.model_, self.model_.get_classifier(), batches, logistic=self.head_init == "logistic")
-        best = _Best(self.model_, self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
-        with self._reporting(len(batches)) as task:
-            fine_tune(
-                self.model_,
-                self.model_.get_classifier(),
-                batches,
-                self._recipe(device),
-                on_batch=lambda: self._count(task),
-                on_epoch=best or _never,
-            )
-        if best:
-            self.best_epoch_ = best.restore()
-        self.model_.eval()
+        self.model_ = backbone.model.to(pick_device(self.device), memory_format=torch.channels_last)
+        return backbone
 
-    def _batches(self, paths: list[str], numbers: np.ndarray, normalize: Normalizer, device: Any) -> Batches:
+    def _fitting(self, recipe: Recipe, n: int) -> tuple[int, int]:
+        """Batch size and accumulation that fit into the device's memory."""
+        device, wished = pick_device(self.device), (self.batch_size, self.accumulate)
+        if device.type == "cpu":
+            return wished
+        size = max((stage.size for stage in recipe.stages), key=height_width)
+
+        def attempt(batch_size: int, accumulate: int) -> None:
+            images = largest_batch(n, batch_size, accumulate)
+            try_step(self.model_, images, height_width(size), device, recipe.precision)
+
+        found = fitting_batch(attempt, *wished)
+        if found != wished:
+            note = f"{self.arch} at {pixels(size)}: batches of {wished[0]} do not fit into memory; {found[0]} do"
+            self.notes_ = (f"{note}, {found[1]} to a step.",)
+            (self.progress or Silent()).say(self.notes_[0])
+        return found
+
+    def _checkpoint(self, backbone: Backbone, paths: list[str], encoded: np.ndarray, eval_set: Any) -> Checkpoint:
+        if self.checkpoint_dir is None:
+            return Checkpoint(None, "")
+        settings = {name: value for name, value in self.get_params().items() if name not in _NO_PART}
+        settings |= {
+            "content": backbone.weights.key,
+            "heads": [e.weight for e in getattr(self.objective_, "extras", ())],
+        }
+        if self.early_stopping:
+            X, y = eval_set
+            settings |= {"eval_set": [image_paths(X, self.path_col), np.asarray(y).ravel().tolist()]}
+        return Checkpoint(self.checkpoint_dir, training_key(settings, paths, encoded))
+
+    def _batches(
+        self,
+        paths: list[str],
+        encoded: np.ndarray,
+        normalize: Normalizer,
+        size: Size,
+        generator: Any,
+        batch: tuple[int, int],
+    ) -> Batches:
         return Batches(
             self._decoded(paths),
             paths,
-            numbers,
-            batch_size=self.batch_size,
-            normalize=normalize,
-            augment=Augmentation() if self.augment else None,
-            generator=import_torch().Generator().manual_seed(self.random_state),
-            device=device,
+            encoded,
+            batch_size=batch[0],
+            accumulate=batch[1],
+            lens=self._sight.lens(normalize, Augmentation.of(self.augment), size),
+            generator=generator,
+            device=pick_device(self.device),
         )
 
     def _recipe(self, device: Any) -> Recipe:
         capability = import_torch().cuda.get_device_capability(device) if device.type == "cuda" else None
-        lr = _LR if self.lr is None else self.lr
+        lr, sizes = _LR if self.lr is None else self.lr, self.sizes or (self.size,)
         return Recipe(
-            epochs=self.epochs,
-            freeze_epochs=self.freeze_epochs,
-            lr=3 * lr,
+            stages=(
+                Stage(self.freeze_epochs, sizes[0], frozen=True),
+                *(Stage(self.epochs, size) for size in sizes),
+            ),
+            lr=self.head_mult * lr,
             body_lr=lr,
+            first_lr=self.first_mult,
             wd=self.weight_decay,
-            label_smoothing=self.label_smoothing,
+            mixup=self.mixup,
+            cutmix=self.cutmix,
+            ema=self.ema,
             precision=pick_precision(self.precision, capability),
         )
 
     @contextmanager
     def _reporting(self, n_batches: int) -> Iterator[Task]:
-        progress = self.progress or Silent()
-        with progress.task(
-            f"train {self.arch} at {self.size} px", n_batches * (self.freeze_epochs + self.epochs)
-        ) as task:
+        progress, n_epochs = self.progress or Silent(), self.freeze_epochs + self.epochs * max(1, len(self.sizes))
+        with progress.task(f"train {self.arch} at {pixels(self.size)}", n_batches * n_epochs) as task:
             yield task
 
-    def _count(self, task: Task) -> None:
-        self.n_steps_ += 1
-        task.advance()
+    @property
+    def _sight(self) -> Sight:
+        return Sight(self.size, self.resize, self.presize)
 
     def _decoded(self, paths: list[str]) -> DecodedImages:
-        return DecodedImages.open(paths, self.size, self.resize, self.cache_dir, self.progress)
+        return self._sight.open(paths, self.cache_dir, self.progress)
 
-    def _eval_loss(self, eval_set: tuple[pd.DataFrame, pd.Series]) -> Any:
-        """A function that gives the log loss on `eval_set`, as the model stands when it is called."""
+    def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
+        """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
         X, labels = eval_set
-        values = target_values(X, labels)
+        if not has_several(labels):
+            target_values(X, labels)
+        judged, encoded = self.objective_.plain(), self.objective_.encode(labels)
         # A label that no fit row has cannot be predicted, so it says nothing about when to stop.
-        known = np.isin(values, self.classes_)
+        known = np.asarray(encoded >= 0) if encoded.ndim == 1 else ~np.isnan(encoded).all(axis=1)
         if not known.any():
             raise DataError("No row of eval_set has a label of the fit rows.")
         paths = np.asarray(image_paths(X, self.path_col), dtype=object)[known].tolist()
-        numbers, images = np.searchsorted(self.classes_, values[known]), self._decoded(paths)
+        y, images = import_torch().from_numpy(encoded[known]), self._decoded(paths)
 
         def loss() -> float:
-            chosen = self._probabilities(images, paths)[np.arange(len(numbers)), numbers]
-            return float(-np.log(np.maximum(chosen, 1e-7)).mean())
+            logits = [views[0].cpu() for views in self._logits(images, paths)]
+            return float(judged.loss(import_torch().cat(logits), y))
 
         return loss
 
-    def _probabilities(self, images: DecodedImages, paths: list[str]) -> np.ndarray:
+    def _logits(self, images: DecodedImages, paths: list[str]) -> Iterator[list[Any]]:
+        """Of every view of the images, some at a time: the image itself, and what `tta` adds to it."""
         torch = import_torch()
         self.model_.eval()
         device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
-        out = np.empty((len(paths), len(self.classes_)))
-        with torch.inference_mode():
-            for start in range(0, len(paths), step):
-                x = self._normalize(images.take(paths[start : start + step]), device)
-                views = [x, x.flip(-1)] if self.tta else [x]
-                mean = sum(self.model_(view).double().softmax(1) for view in views) / len(views)
-                out[start : start + step] = mean.cpu().numpy()
-        return out
+        lens = self._sight.lens(self._normalize)
+        maps = view_maps(self.tta, self.tta_views, lens.frame.width / lens.frame.height, self.random_state)
+
+        def look(rows: slice) -> list[Any]:
+            with torch.inference_mode():
+                return [self.model_(view) for view in lens.views(images.rows(paths[rows]), device, maps)]
+
+        yield from in_chunks(look, len(paths), step)
+
+    def _outputs(self, X: pd.DataFrame) -> np.ndarray:
+        """Predictions of the main target, the mean over all views."""
+        paths = image_paths(X, self.path_col)
+        activate = self.objective_.activation
+        views = self._logits(self._decoded(paths), paths)
+        return np.concatenate([np.mean([activate(view) for view in chunk], axis=0) for chunk in views])
 
 
-class _Best:
-    """Remembers the model of the epoch with the lowest loss; says when to stop."""
+class TimmClassifier(ClassifierMixin, TimmEstimator):
+    """A fine-tuned model for one label of several, for ordered classes, or for several yes-or-no labels.
 
-    def __init__(self, model: Any, patience: int, loss: Any) -> None:
-        self.model, self.patience, self.loss = model, patience, loss
-        self.lowest, self.state, self.epoch, self.best_epoch = np.inf, None, 0, 0
+    Parameters are those of `TimmEstimator`.
 
-    def __call__(self) -> bool:
-        self.epoch += 1
-        now = self.loss()
-        if now < self.lowest:
-            self.lowest, self.best_epoch = now, self.epoch
-            self.state = copy.deepcopy(self.model.state_dict())
-        return self.epoch - self.best_epoch >= self.patience
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels; of several yes-or-no labels, their names.
+    """
 
-    def restore(self) -> int:
-        if self.state is not None:
-            self.model.load_state_dict(self.state)
-        return self.best_epoch
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        if self.loss not in ("auto", "ordinal"):
+            raise ConfigError(f"loss of labels must be 'auto' or 'ordinal', got '{self.loss}'.")
+        if has_several(y):
+            if (self.loss, self.class_weight) != ("auto", "none"):
+                raise ConfigError("Several yes-or-no labels are learnt without loss and class_weight; leave them out.")
+            return MultiLabel.fit(target_table(X, y), tuple(map(str, y.columns)), label_smoothing=self.label_smoothing)
+        labels = target_values(X, y)
+        if self.loss == "ordinal":
+            return Ordinal.fit(labels, class_weight=self.class_weight)
+        return SingleLabel.fit(labels, label_smoothing=self.label_smoothing, class_weight=self.class_weight)
+
+    def _remember(self, main: Objective) -> None:
+        if isinstance(main, SingleLabel):
+            self.classes_ = main.classes
+        elif isinstance(main, MultiLabel):
+            self.classes_ = np.array(main.names, dtype=object)
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Probabilities of shape (n_samples, n_classes); columns in the order of `classes_`.
+
+        Those of several yes-or-no labels are of "yes", and sum to anything.
+        """
+        check_is_fitted(self, "classes_")
+        if self.objective_.is_constant or not len(X):
+            return np.ones((len(image_paths(X, self.path_col)), len(self.classes_)))
+        return self._outputs(X)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """The most probable label of each image, ties going to the first class; or 0 and 1 for each of several."""
+        probabilities = self.predict_proba(X)
+        if isinstance(self.objective_, MultiLabel):
+            return (probabilities > 0.5).astype(np.int64)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
 
-def _never() -> bool:
-    return False
+class TimmRegressor(RegressorMixin, TimmEstimator):
+    """A fine-tuned model for a number, or several at once.
+
+    Parameters are those of `TimmEstimator`; those of labels say nothing here.
+    """
+
+    def _main(self, X: pd.DataFrame, y: Any) -> Objective:
+        if self.loss not in ("auto", "huber"):
+            raise ConfigError(f"loss of numbers must be 'auto' or 'huber', got '{self.loss}'.")
+        if self.class_weight != "none":
+            raise ConfigError("class_weight is for labels; leave it out for a regression.")
+        return Regression.fit(self._numbers(X, y), kind="huber" if self.loss == "huber" else "mse")
+
+    def _numbers(self, X: pd.DataFrame, y: Any) -> np.ndarray:
+        if has_several(y):
+            return target_table(X, y)
+        return target_table(X, pd.DataFrame({"y": target_values(X, y)}, index=X.index))
+
+    def _remember(self, main: Objective) -> None:
+        self.n_outputs_ = main.n_outputs
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Values of shape (n_samples,), or (n_samples, n_targets) for several."""
+        check_is_fitted(self, "objective_")
+        if not len(X):
+            return np.empty((0, self.n_outputs_) if self.n_outputs_ > 1 else 0)
+        return self._outputs(X)
+
+
+def _with_extras(
+    main: Objective, y: Any, X: pd.DataFrame, extra: pd.DataFrame | None, weights: Mapping[str, float]
+) -> tuple[Objective, np.ndarray]:
+    """The objective with its other heads, and all labels encoded."""
+    if extra is None or extra.shape[1] == 0:
+        return main, main.encode(y)
+    if not extra.index.equals(X.index):
+        raise DataError("The rows of extra are not those of X, or in another order.", hint="Use extra.loc[X.index].")
+    several = MultiHead(main, extra_heads(extra, weights))
+    return several, several.encode(y, extra)

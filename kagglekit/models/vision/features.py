@@ -18,7 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from kagglekit.errors import ConfigError, CorruptImages, DataError
 from kagglekit.models.rows import target_values
-from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, Resize, RowStore, check_resize, file_key
+from kagglekit.models.vision.cache import HINT_CORRUPT, DecodedImages, RowStore
+from kagglekit.models.vision.content import content_keys
+from kagglekit.models.vision.decoding import Resize, Size, check_resize, height_width, pixels
 from kagglekit.models.vision.folding import fold_batch_norms
 from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
@@ -29,7 +31,7 @@ from kagglekit.progress import Progress, Silent
 
 __all__ = ["FrozenFeatures", "FrozenFeaturesRegressor", "pooled_features"]
 
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 64
 _SHOWN = 16
 _STRENGTHS = (1e-3, 1e-2, 1e-1)
@@ -39,7 +41,7 @@ _PENALTIES = np.logspace(0, 5, 11)
 def pooled_features(
     paths: Sequence[str],
     arch: str,
-    size: int,
+    size: Size,
     resize: Resize = "squish",
     *,
     flip: bool = True,
@@ -74,21 +76,26 @@ def pooled_features(
     with quiet(), repeatable(random_state):
         backbone = create_backbone(arch, weights=weights, num_classes=0, size=size)
     key = backbone.weights.key if backbone.weights.path else f"random{random_state}"
-    name = f"features-v{_VERSION}-{arch}-{key}-{resize}-{size}{'-flip' if flip else ''}"
-    keys = [file_key(path) for path in paths]
-    by_key = dict(zip(keys, paths, strict=True))
+    height, width = height_width(size)
+    name = f"features-v{_VERSION}-{arch}-{key}-{resize}-{height}x{width}{'-flip' if flip else ''}"
+    keys = content_keys(paths, cache_dir, progress)
+    copies: dict[str, list[str]] = {}
+    for path, content in keys.items():
+        copies.setdefault(content, []).append(path)
     store = RowStore(Path(cache_dir) / name if cache_dir else None, (backbone.model.num_features,), "float32")
-    if new := store.missing(keys):
-        look = _Look(backbone, pick_device(device), size, resize, flip, progress or Silent())
-        store.add(new, lambda rows: look.fill(rows, [by_key[key] for key in new]))
-    return store.take(keys)
+    if store.missing(keys.values()):
+        with store.building():
+            if new := store.missing(keys.values()):
+                look = _Look(backbone, pick_device(device), size, resize, flip, progress or Silent())
+                store.add(new, lambda rows: look.fill(rows, [copies[content] for content in new]))
+    return store.take([keys[str(path)] for path in paths])
 
 
 class _Look:
     """Runs the frozen model over files, a chunk at a time, so that memory does not grow with their number."""
 
     def __init__(
-        self, backbone: Backbone, device: Any, size: int, resize: Resize, flip: bool, progress: Progress
+        self, backbone: Backbone, device: Any, size: Size, resize: Resize, flip: bool, progress: Progress
     ) -> None:
         torch = import_torch()
         model = fold_batch_norms(backbone.model.eval(), size)
@@ -96,14 +103,17 @@ class _Look:
         self.normalize, self.device = Normalizer(backbone.mean, backbone.std), device
         self.size, self.resize, self.flip, self.progress = size, resize, flip, progress
 
-    def fill(self, rows: np.ndarray, paths: Sequence[str]) -> None:
+    def fill(self, rows: np.ndarray, files: Sequence[Sequence[str]]) -> None:
+        """Fill a row for each picture, of which there may be several files."""
         torch = import_torch()
         bad: list[str] = []
-        with self.progress.task(f"features at {self.size} px", len(paths)) as task, torch.inference_mode():
-            for start in range(0, len(paths), _CHUNK):
-                chunk = paths[start : start + _CHUNK]
+        with self.progress.task(f"features at {pixels(self.size)}", len(files)) as task, torch.inference_mode():
+            for start in range(0, len(files), _CHUNK):
+                chunk = files[start : start + _CHUNK]
                 try:
-                    images = DecodedImages.open(chunk, self.size, self.resize).take(chunk)
+                    # All files are opened, so that every damaged one is named.
+                    opened = DecodedImages.open([path for same in chunk for path in same], self.size, self.resize)
+                    images = opened.take([same[0] for same in chunk])
                 except CorruptImages as error:
                     bad += error.files
                 if not bad:
@@ -142,7 +152,7 @@ class _Frozen(BaseEstimator):
     def __init__(
         self,
         arch: str = "tf_efficientnet_lite0",
-        size: int = 224,
+        size: int | tuple[int, int] = 224,
         resize: Resize = "squish",
         flip: bool = True,
         C: float | None = None,
@@ -185,13 +195,13 @@ class _Frozen(BaseEstimator):
         paths = image_paths(X, self.path_col)[:_SHOWN]
         images = DecodedImages.open(paths, self.size, self.resize).take(paths)
         views = {"as the model gets it": images} | ({"and mirrored": images[:, :, ::-1]} if self.flip else {})
-        words = f"{self.size} px by {self.resize}, never augmented"
+        words = f"{pixels(self.size)} by {self.resize}, never augmented"
         return Seen(rows=np.arange(len(paths)), views=views, words=words)
 
     def _check(self, X: pd.DataFrame) -> None:
         image_paths(X, self.path_col)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
-        if self.size < 8:
+        if min(height_width(self.size)) < 8:
             raise ConfigError(f"size must be at least 8 pixels, got {self.size}.")
         if self.C is not None and self.C <= 0:
             raise ConfigError(f"C must be above 0, got {self.C}.")
@@ -207,10 +217,11 @@ class FrozenFeatures(ClassifierMixin, _Frozen):
     ----------
     arch : str
         timm's name of the architecture.
-    size : int
-        Side of the square that the model sees, in pixels.
-    resize : {"squish", "crop", "pad"}
-        How an image that is not square becomes so.
+    size : int or (height, width)
+        Of what the model sees, in pixels; one number is a square.
+    resize : {"squish", "crop", "pad", "reflect"}
+        How an image of another shape becomes so: ignoring its shape, by cutting the middle, or by adding borders, black
+        or mirroring the picture.
     flip : bool
         Average each image's features with those of its mirror image.
     C : float, optional

@@ -6,12 +6,13 @@ import copy
 from itertools import pairwise
 from typing import Any
 
+from kagglekit.models.vision.decoding import Size, height_width
 from kagglekit.models.vision.runtime import import_torch
 
 __all__ = ["fold_batch_norms"]
 
 
-def fold_batch_norms(model: Any, size: int) -> Any:
+def fold_batch_norms(model: Any, size: Size) -> Any:
     """A copy of the model with every batch normalisation that follows a convolution folded into it.
 
     For a model that only predicts: the statistics become part of the weights (see `torch.nn.utils.fusion` in
@@ -21,8 +22,8 @@ def fold_batch_norms(model: Any, size: int) -> Any:
     ----------
     model : torch.nn.Module
         In evaluation mode.
-    size : int
-        Height and width of its input, in pixels.
+    size : int or (height, width)
+        Of its input, in pixels.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def fold_batch_norms(model: Any, size: int) -> Any:
     """
     torch = import_torch()
     folded = _fold(copy.deepcopy(model))
-    probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    probe = torch.rand(1, 3, *height_width(size), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         same = torch.allclose(folded(probe), model(probe), rtol=1e-3, atol=1e-3)
     return folded if same else model

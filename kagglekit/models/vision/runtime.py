@@ -28,6 +28,8 @@ PRECISIONS = ("auto", "fp16", "bf16", "fp32")
 _AMPERE = 8  # the first generation whose tensor cores compute in bf16
 
 _SPIN = "GOMP_SPINCOUNT"
+_TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
+_KEPT = 1 << 30
 _CHAINED = "mode.chained_assignment"
 _DUPLICATES = "KMP_DUPLICATE_LIB_OK"
 
@@ -38,11 +40,12 @@ _COMPLAINTS = (
     ".*nonzero.*",
     ".*default grid_sample.*",
     ".*mode.chained_assignment",
+    "IProgress not found",
 )
 
 
 def import_torch(what: str = "An image model") -> Any:
-    """torch, with OpenMP threads that sleep while they wait.
+    """torch, with OpenMP threads that sleep while they wait, and memory that is kept for the next batch.
 
     They spin by default, which makes a step many times slower as soon as another process wants a core. OpenMP reads
     the setting once, when torch loads it, so the environment is put back after the import.
@@ -51,6 +54,8 @@ def import_torch(what: str = "An image model") -> Any:
     ------
     MissingExtra
     """
+    if "torch" not in sys.modules:
+        _keep_pages()
     before = os.environ.get(_SPIN)
     if "torch" not in sys.modules and before is None and "OMP_WAIT_POLICY" not in os.environ:
         os.environ[_SPIN] = "0"
@@ -62,6 +67,21 @@ def import_torch(what: str = "An image model") -> Any:
         if before is None:
             os.environ.pop(_SPIN, None)
     return torch
+
+
+def _keep_pages() -> None:
+    """Let malloc keep large blocks that are freed: each batch would fault all its pages in anew.
+
+    Only glibc has this; what the environment says of it stays as it is.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM, _KEPT)
+        mallopt(_MMAP, _KEPT)
 
 
 def import_timm(what: str = "An image model") -> Any:

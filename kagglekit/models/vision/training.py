@@ -8,20 +8,38 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
+from kagglekit.models.vision.averages import WeightAverage
+from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.callbacks import Accumulate, Hook, Mix, Still, Watch
+from kagglekit.models.vision.checkpoint import Checkpoint, Saved, load_optimizer, optimizer_state
+from kagglekit.models.vision.decoding import Size, height_width
+from kagglekit.models.vision.heads import head_of
+from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.runtime import contained_import, import_torch
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
 
-__all__ = ["Batches", "Recipe", "fine_tune", "start_head"]
+__all__ = ["Batches", "Recipe", "Stage", "Trainer", "largest_batch", "learner_of", "rates"]
 
 _BODY_GROUPS = 2
-_FEATURE_CHUNK = 64
-_HEAD_C = 0.01
-"""Lowest log loss by cross-validation on standardised features at 128 and 224 px."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that share a size and a cycle of the learning rate.
+
+    Parameters
+    ----------
+    epochs : int
+    size : int or (height, width)
+        Of the images, in pixels.
+    frozen : bool
+        Whether only the head trains.
+    """
+
+    epochs: int
+    size: Size
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,17 +48,20 @@ class Recipe:
 
     Parameters
     ----------
-    epochs : int
-        With the whole model free.
-    freeze_epochs : int
-        Before those, with only the head free.
+    stages : tuple of Stage
+        One after the other, each with a learning rate that rises and falls once.
     lr : float
         Highest learning rate of the head; one cycle, cosine.
     body_lr : float
-        Highest learning rate of the last layers below the head; the first layers get `body_lr * first_lr`.
+        Highest learning rate of the last layers below the head.
+    first_lr : float
+        Of the first layers, as a share of `body_lr`; those between lie between.
     wd : float
         Decoupled weight decay, on neither biases nor normalisation.
-    label_smoothing : float
+    mixup, cutmix : float
+        See `callbacks.Mix`.
+    ema : float
+        Share of the weights' running mean that a step keeps, see `averages.WeightAverage`; 0 keeps no mean.
     train_bn : bool
         Whether batch normalisation uses and updates batch statistics. In a short training the running statistics lag
         behind the weights, and the model that predicts is not the one that was trained.
@@ -48,28 +69,33 @@ class Recipe:
         The last two are fastai's mixed precision (`to_fp16`, `to_bf16`).
     """
 
-    epochs: int
-    freeze_epochs: int
+    stages: tuple[Stage, ...]
     lr: float
     body_lr: float
     first_lr: float = 0.3
     wd: float = 0.01
-    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema: float = 0.0
     train_bn: bool = False
     precision: str = "fp32"
 
 
 class Batches:
-    """Shuffled, augmented batches of (images, class numbers); a new order at every pass.
+    """Shuffled, augmented batches of (images, encoded labels); a new order at every pass.
 
     Parameters
     ----------
     images : DecodedImages
     paths : sequence of str
-    targets : ndarray of int, shape (n_images,)
+    targets : ndarray of shape (n_images,) or (n_images, n_targets)
+        As `Objective.encode` gives them.
     batch_size : int
-    normalize : Normalizer
-    augment : Augmentation, optional
+        About; batches are of equal size, so that none is left with an image or two.
+    accumulate : int
+        Batches that make one step. A step sees the same images whether they come in one batch or in several.
+    lens : Lens
+        From cached pixels to what the model sees.
     generator : torch.Generator
         On the CPU; all chance of the data path comes from it.
     device : torch.device
@@ -82,19 +108,29 @@ class Batches:
         targets: np.ndarray,
         *,
         batch_size: int,
-        normalize: Normalizer,
-        augment: Augmentation | None,
+        accumulate: int = 1,
+        lens: Lens,
         generator: Any,
         device: Any,
     ) -> None:
         self.images, self.paths, self.targets = images, np.asarray(paths, dtype=object), targets
-        self.normalize, self.augment = normalize, augment
-        self.generator, self.device = generator, device
-        # Batches of equal size, so that none is left with an image or two: batch statistics of those are noise.
-        self._n = max(1, round(len(paths) / batch_size))
+        self.lens, self.generator, self.device = lens, generator, device
+        steps = _steps(len(paths), batch_size, accumulate)
+        self._cuts = np.cumsum([n for step in steps for n in step])[:-1]
+        self.shares = [n / sum(step) for step in steps for n in step]
+        self._step_of = [number for number, step in enumerate(steps) for _ in step]
+        self.n_steps = len(steps)
 
     def __len__(self) -> int:
-        return self._n
+        return len(self.shares)
+
+    def ends_step(self, number: int) -> bool:
+        """Whether a batch of the pass is the last of its step."""
+        return self._step_of[number] != self._step_of[min(number + 1, len(self) - 1)] or number == len(self) - 1
+
+    def steps_before(self, number: int) -> int:
+        """Steps of the pass that are done before the step of a batch."""
+        return self._step_of[number]
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         import torch
@@ -107,11 +143,8 @@ class Batches:
         import torch
 
         order = torch.randperm(len(self.paths), generator=self.generator).numpy()
-        for rows in np.array_split(order, self._n):
-            x = self.normalize(self.images.take(self.paths[rows]), self.device)
-            if self.augment:
-                x = self.augment(x, self.generator)
-            yield rows, x
+        for rows in np.split(order, self._cuts):
+            yield rows, self.lens.augmented(self.images.rows(self.paths[rows]), self.device, self.generator)
 
 
 @dataclass(frozen=True)
@@ -126,107 +159,226 @@ class _Loaders:
         return self.train if number == 0 else ()
 
 
-def fine_tune(
-    model: Any,
-    head: Any,
-    batches: Batches,
-    recipe: Recipe,
-    *,
-    on_batch: Callable[[], None],
-    on_epoch: Callable[[], bool],
-) -> None:
-    """Train a model in place.
+def _steps(n: int, batch_size: int, accumulate: int) -> list[list[int]]:
+    """Sizes of the batches of each step of a pass over n images."""
+    steps = np.array_split(np.arange(n), max(1, round(n / (batch_size * accumulate))))
+    return [[len(part) for part in np.array_split(step, min(accumulate, len(step)))] for step in steps]
+
+
+def largest_batch(n: int, batch_size: int, accumulate: int) -> int:
+    """Images in the largest batch of a pass over n images."""
+    return max(max(step) for step in _steps(n, batch_size, accumulate))
+
+
+BatchesAt = Callable[[Size], Batches]
+
+
+class Trainer:
+    """One training of a model in place, which can be killed after any epoch and gone on with.
 
     Parameters
     ----------
     model : torch.nn.Module
-    head : torch.nn.Module
-        The part of it that is new.
-    batches : Batches
+        timm's.
+    batches_at : callable
+        The training batches at a size; all sizes draw their chance from one generator.
     recipe : Recipe
-    on_batch : callable
-        Called after each batch.
-    on_epoch : callable
-        Called after each epoch with the whole model free; training ends when it returns True.
+    loss : callable of (logits, labels)
+        See `Objective.loss`.
+    soft : callable
+        See `Objective.soft`.
+    best : Best, optional
+        Judges each epoch with the whole model free, at the last size, and may end training.
+    checkpoint : Checkpoint, optional
+    on_batch : callable of float
+        Called with the number of batches that were done since.
 
-    Raises
-    ------
-    MissingExtra
+    Attributes
+    ----------
+    n_steps : int
+        Optimizer steps taken.
     """
-    learner = _learner(model, head, batches, recipe)
-    watch = _watch(model, recipe, on_batch, on_epoch)
-    learner.add_cb(watch)
-    if recipe.freeze_epochs:
-        watch.frozen = True
-        learner.freeze()
-        learner.fit_one_cycle(recipe.freeze_epochs, recipe.lr, pct_start=0.9)
-        learner.unfreeze()
-        watch.frozen = False
-    if recipe.epochs:
-        body = recipe.body_lr * np.geomspace(recipe.first_lr, 1, _BODY_GROUPS)
-        learner.fit_one_cycle(recipe.epochs, np.array([*body, recipe.lr]), pct_start=0.3, div=10)
+
+    def __init__(
+        self,
+        model: Any,
+        batches_at: BatchesAt,
+        recipe: Recipe,
+        *,
+        loss: Callable[..., Any],
+        soft: Callable[[Any], Any],
+        best: Best | None = None,
+        checkpoint: Checkpoint | None = None,
+        on_batch: Callable[[float], None] = lambda n: None,
+    ) -> None:
+        self.model, self.batches_at, self.recipe = model, batches_at, recipe
+        self.loss, self.soft, self.best, self.on_batch = loss, soft, best, on_batch
+        self.checkpoint = checkpoint or Checkpoint(None, "")
+        self.n_steps, self._stage, self._epoch, self._is_over = 0, 0, 0, False
+        self._learner: Any = None
+        self._size: Size | None = None
+        self._average: WeightAverage | None = None
+        self._learnt: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
+
+    def run(self) -> None:
+        """Train through all stages, or what is left of them, and leave the model with the weights to predict by.
+
+        Raises
+        ------
+        MissingExtra
+        """
+        if (saved := self.checkpoint.read()) is not None:
+            self._go_on(saved)
+        for number, stage in enumerate(self.recipe.stages):
+            if number > self._stage:
+                self._stage, self._epoch = number, 0
+            if number == self._stage and self._epoch < stage.epochs and not self._is_over:
+                self._fit(stage)
+        if self.recipe.stages:
+            _set_size(self.model, self.recipe.stages[-1].size)
+        if self.best is not None and self.best.state is not None:
+            self.model.load_state_dict(self.best.state)
+        elif self._average is not None:
+            self.model.load_state_dict(self._average.state)
+        self.model.eval()
+
+    def _fit(self, stage: Stage) -> None:
+        self._open(stage)
+        learner, recipe, start = self._learner, self.recipe, self._epoch
+        (learner.freeze if stage.frozen else learner.unfreeze)()
+        if self._learnt is not None and start:
+            load_optimizer(learner.opt, *self._learnt)  # not earlier: freezing clears what an optimizer has learnt
+        self._learnt = None
+        if recipe.ema and self._average is None and not stage.frozen:
+            self._average = WeightAverage(self.model, recipe.ema)
+        if stage.frozen:
+            learner.fit_one_cycle(stage.epochs, recipe.lr, pct_start=0.9, start_epoch=start)
+        else:
+            learner.fit_one_cycle(stage.epochs, rates(recipe), pct_start=0.3, div=10, start_epoch=start)
+
+    def _open(self, stage: Stage) -> None:
+        """A Learner at the stage's size; one is kept as long as the size is."""
+        if stage.size == self._size:
+            return
+        _set_size(self.model, stage.size)
+        self._size, self._average = stage.size, None
+        self._learner = learner_of(self.model, self.batches_at(stage.size), self.recipe, self.loss)
+        if self.recipe.mixup or self.recipe.cutmix:
+            self._learner.add_cb(Mix(self.recipe.mixup, self.recipe.cutmix, self.soft))
+        self._learner.add_cb(Watch(lambda: self.on_batch(1), self._on_step, self._on_epoch))
+
+    def _on_step(self) -> None:
+        self.n_steps += 1
+        if self._average is not None:
+            self._average.update(self.model)
+
+    def _on_epoch(self) -> bool:
+        stage = self.recipe.stages[self._stage]
+        self._epoch += 1
+        if self.best is not None and not stage.frozen and stage.size == self.recipe.stages[-1].size:
+            self._is_over = self._judged()
+        self._save()
+        return self._is_over
+
+    def _judged(self) -> bool:
+        assert self.best is not None
+        if self._average is None:
+            return self.best.judge(self.model)
+        own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(self._average.state)
+        enough = self.best.judge(self.model)
+        self.model.load_state_dict(own)
+        return enough
+
+    def _save(self) -> None:
+        if self.checkpoint.path is None:
+            return
+        tensors, numbers = optimizer_state(self._learner.opt)
+        parts = {"model": self.model.state_dict(), "optimizer": tensors, "chance": self._chance()}
+        facts: dict[str, Any] = {"stage": self._stage, "epoch": self._epoch, "over": self._is_over}
+        facts |= {"n_steps": self.n_steps, "optimizer": numbers, "scaler": _scaler_state(self._learner)}
+        if self._average is not None:
+            parts["average"] = self._average.state
+            facts["averaged"] = self._average.n_updates
+        if self.best is not None:
+            parts["best"] = self.best.state or {}
+            facts["best"] = self.best.facts()
+        self.checkpoint.write(parts, facts)
+
+    def _go_on(self, saved: Saved) -> None:
+        """Take up everything as it was at the end of the epoch that was saved."""
+        facts = saved.facts
+        self._stage, self._epoch, self._is_over = facts["stage"], facts["epoch"], facts["over"]
+        self.n_steps = facts["n_steps"]
+        self._open(self.recipe.stages[self._stage])
+        self.model.load_state_dict(saved.part("model"))
+        self._learnt = saved.part("optimizer"), facts["optimizer"]
+        if scaler := facts["scaler"]:
+            self._learner.add_cb(_Rescale(scaler))
+        if "averaged" in facts:
+            self._average = WeightAverage(self.model, self.recipe.ema)
+            for name, tensor in saved.part("average").items():
+                self._average.state[name].copy_(tensor)
+            self._average.n_updates = facts["averaged"]
+        if self.best is not None:
+            self.best.go_on(saved.part("best"), facts["best"])
+        self._set_chance(saved.part("chance"))
+        self.on_batch(self._done() * len(self._learner.dls.train))
+
+    def _done(self) -> int:
+        """Epochs behind us, of all stages."""
+        return sum(stage.epochs for stage in self.recipe.stages[: self._stage]) + self._epoch
+
+    def _chance(self) -> dict[str, Any]:
+        torch = import_torch()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        found = {"torch": torch.get_rng_state(), "batches": self._learner.dls.train.generator.get_state()}
+        return found | {f"cuda{number}": state for number, state in enumerate(cuda)}
+
+    def _set_chance(self, states: dict[str, Any]) -> None:
+        torch = import_torch()
+        torch.set_rng_state(states["torch"])
+        self._learner.dls.train.generator.set_state(states["batches"])
+        for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            if (state := states.get(f"cuda{number}")) is not None:
+                torch.cuda.set_rng_state(state, number)
 
 
-def start_head(model: Any, head: Any, batches: Batches, *, logistic: bool) -> None:
-    """Set a new linear head to zero, or to the logistic regression on the features as they are.
+class _Rescale(Hook):
+    """Gives the scaler of fp16 gradients, made anew at each fit, the scale that a killed training had found."""
 
-    A random head sends noise into the body and spoils it before it has learnt anything (Kumar et al., "Fine-Tuning can
-    Distort Pretrained Features and Underperform Out-of-Distribution", 2022); timm's is large for few classes.
-    A head of another kind is left alone.
-    """
-    torch = import_torch()
-    if not isinstance(head, torch.nn.Linear):
-        return
-    torch.nn.init.zeros_(head.weight)
-    if head.bias is not None:
-        torch.nn.init.zeros_(head.bias)
-    if logistic and head.bias is not None:
-        _solve_head(model, head, batches)
+    order = 20
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state: dict[str, Any] | None = state
+
+    def before_fit(self) -> None:
+        if self.state is not None:
+            self.learn.scaler.load_state_dict(self.state)
+            self.state = None
 
 
-def _solve_head(model: Any, head: Any, batches: Batches) -> None:
-    torch = import_torch()
-    features = np.concatenate(list(_features(model, batches)))
-    if features.shape[1] != head.in_features:
-        return
-    with threadpool_limits(1):
-        scaler = StandardScaler().fit(features)
-        fitted = LogisticRegression(C=_HEAD_C, max_iter=500).fit(scaler.transform(features), batches.targets)
-    weight, bias = fitted.coef_, fitted.intercept_
-    if len(weight) == 1:  # two classes: one logit that tells them apart, halved between them
-        weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
-    weight = weight / scaler.scale_
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight))
-        head.bias.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
+def rates(recipe: Recipe) -> np.ndarray:
+    """The highest learning rate of each group: the layers of the body from first to last, then the head."""
+    return np.array([*recipe.body_lr * np.geomspace(recipe.first_lr, 1, _BODY_GROUPS), recipe.lr])
 
 
-def _features(model: Any, batches: Batches) -> Iterator[np.ndarray]:
-    model.eval()
-    with import_torch().no_grad():
-        for start in range(0, len(batches.paths), _FEATURE_CHUNK):
-            images = batches.images.take(batches.paths[start : start + _FEATURE_CHUNK])
-            x = batches.normalize(images, batches.device)
-            yield model.forward_head(model.forward_features(x), pre_logits=True).float().cpu().numpy()
-
-
-def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe) -> Any:
+def learner_of(model: Any, batches: Batches, recipe: Recipe, loss: Callable[..., Any]) -> Any:
     """fastai's Learner without its global default callbacks, which print."""
-    torch = import_torch()
     with contained_import("Fine-tuning"):
         from fastai.callback.fp16 import MixedPrecision
         from fastai.callback.schedule import Learner
         from fastai.callback.training import GradientClip
         from fastai.learner import TrainEvalCallback
 
-    callbacks = [TrainEvalCallback(), GradientClip(1.0)]
+    callbacks = [TrainEvalCallback(), Accumulate(), GradientClip(1.0), *([] if recipe.train_bn else [Still()])]
     if recipe.precision != "fp32":
         callbacks.append(MixedPrecision(recipe.precision))
-    groups = _groups(model, head)
+    groups = _groups(model)
     return Learner(
         _Loaders(batches, batches.device),
         model,
-        loss_func=torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        loss_func=loss,
         splitter=lambda _: groups,
         cbs=callbacks,
         wd=recipe.wd,
@@ -235,38 +387,21 @@ def _learner(model: Any, head: Any, batches: Batches, recipe: Recipe) -> Any:
     )
 
 
-def _watch(model: Any, recipe: Recipe, on_batch: Callable[[], None], on_epoch: Callable[[], bool]) -> Any:
-    """A callback that holds batch normalisation still when told, and passes on what happens."""
-    from fastai.callback.core import Callback, CancelFitException
-
-    class Watch(Callback):
-        frozen = False
-
-        def before_train(self) -> None:
-            if self.frozen or not recipe.train_bn:
-                _normalisation_eval(model)
-
-        def after_batch(self) -> None:
-            on_batch()
-
-        def after_epoch(self) -> None:
-            if not self.frozen and on_epoch():
-                raise CancelFitException
-
-    return Watch()
-
-
-def _groups(model: Any, head: Any) -> list[list[Any]]:
+def _groups(model: Any) -> list[list[Any]]:
     """Parameters in the order of depth: two groups of the body, then the head."""
+    head = head_of(model)
     own = {id(p) for p in head.parameters()}
     body = [p for p in model.parameters() if id(p) not in own]
     cuts = np.linspace(0, len(body), _BODY_GROUPS + 1).astype(int)
     return [*(body[a:b] for a, b in pairwise(cuts)), list(head.parameters())]
 
 
-def _normalisation_eval(model: Any) -> None:
-    from torch.nn.modules.batchnorm import _BatchNorm
+def _set_size(model: Any, size: Size) -> None:
+    """Tell models with a position table the size of the images; its entries are interpolated."""
+    if hasattr(model, "set_input_size"):
+        model.set_input_size(img_size=height_width(size))
 
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.eval()
+
+def _scaler_state(learner: Any) -> dict[str, Any]:
+    scaler = getattr(learner, "scaler", None)
+    return scaler.state_dict() if scaler is not None else {}

@@ -22,6 +22,7 @@ from typing import Any
 
 from kagglekit.errors import ConfigError, WeightsNotFound, nearest
 from kagglekit.files import sha256
+from kagglekit.models.vision.decoding import Size, height_width, pixels
 from kagglekit.models.vision.runtime import import_timm, import_torch
 
 __all__ = ["RANDOM", "Backbone", "Weights", "create_backbone", "find_weights"]
@@ -74,8 +75,8 @@ class Backbone:
     weights: Weights
 
 
-def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, size: int) -> Backbone:
-    """A pretrained timm model for images of `size` by `size` pixels.
+def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, size: Size) -> Backbone:
+    """A pretrained timm model for images of one size.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
         A file, a folder that holds one, "random", or None to look in the known places.
     num_classes : int
         Outputs of the new, untrained head; 0 makes the model return pooled features.
-    size : int
-        Side of the input in pixels.
+    size : int or (height, width)
+        Of the input in pixels.
 
     Raises
     ------
@@ -106,14 +107,23 @@ def create_backbone(arch: str, *, weights: str | Path | None, num_classes: int, 
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "source": ""}}
     try:
         model = timm.create_model(arch, num_classes=num_classes, **options)
+        if options.get("img_size"):
+            _try(model, size)
     except (RuntimeError, KeyError, AssertionError) as error:
         raise ConfigError(
-            f"{arch} at {size} px cannot be made with {found.origin}: {_first_line(error)}",
+            f"{arch} at {pixels(size)} cannot be made with {found.origin}: {_first_line(error)}",
             hint="Check that the weights are of this architecture and that it takes this size.",
         ) from error
     # timm keeps the overlay, and with it a second copy of all weights, for the model's life.
     model.pretrained_cfg.pop("state_dict", None)
     return Backbone(model, tuple(cfg.mean), tuple(cfg.std), found)
+
+
+def _try(model: Any, size: Size) -> None:
+    """Let a model that divides images into patches refuse a size now, not in the middle of training."""
+    torch = import_torch()
+    with torch.inference_mode():
+        model.eval()(torch.zeros(1, 3, *height_width(size)))
 
 
 def find_weights(

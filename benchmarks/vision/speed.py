@@ -1,0 +1,214 @@
+"""How fast image models train, against plain fastai and against the bare model step, in one run on one machine.
+
+    python benchmarks/vision/speed.py [--only epoch,step,path,cache,frozen,folds,neighbours] [--n 256] [--size 128]
+
+| claim | bar |
+| --- | --- |
+| epoch: an unfrozen epoch, Lite0, against fastai's `Resize(480)` and `aug_transforms(size=128)` | 4.5 times as fast |
+| step: that epoch against the model step alone on a batch in memory | 0.95 |
+| path: the data path alone against the training rate | 10 times |
+| cache: images of 480 x 640 decoded to 256 px and stored, each second | 700 |
+| frozen: features once for all folds, then heads, against fastai's frozen epoch in every fold | 6 times |
+| folds: five folds against one, cache and features included | at most 4.5 |
+| neighbours: a step beside two busy processes against a quiet one | at most 4 |
+
+The sides take turns and the least of `--repeats` times counts. A quiet machine is needed: figures of a busy one
+compare schedulers. `--n 64 --repeats 1` takes about a minute and proves that the script runs, no more.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from harness import (
+    ARCH,
+    Bar,
+    arguments,
+    our_batches,
+    our_lens,
+    plain_learner,
+    plain_loaders,
+    prepared,
+    seconds,
+    show,
+)
+
+from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.estimator import TimmClassifier
+from kagglekit.models.vision.features import FrozenFeatures
+from kagglekit.models.vision.runtime import import_torch
+from kagglekit.models.vision.transforms import Augmentation
+
+CLAIMS = ("epoch", "step", "path", "cache", "frozen", "folds", "neighbours")
+_FOLDS = 5
+
+
+class Work:
+    """What several claims need, made once."""
+
+    def __init__(self, args: Any, cache: str) -> None:
+        self.args, self.cache = args, cache
+        self.X, self.y = prepared(args)
+        images = DecodedImages.open(self.X["path"], 2 * args.size, cache_dir=cache)
+        lens = our_lens(args.size, 2 * args.size, augment=Augmentation())
+        self.batches = our_batches(images, self.X, self.y, lens, batch_size=args.batch_size)
+        settings = {"size": args.size, "batch_size": args.batch_size, "seed": 0}
+        self.plain = plain_learner(plain_loaders(self.X, self.y, max(2, len(self.X) // 50), **settings), 0)
+        self.plain.create_opt()
+
+    def our_epoch(self) -> None:
+        """The same model and step as fastai's, fed by our batches."""
+        for x, y in self.batches:
+            self.step(x, y)
+
+    def plain_epoch(self) -> None:
+        for x, y in self.plain.dls.train:
+            self.step(x, y)
+
+    def step(self, x: Any, y: Any) -> None:
+        torch = import_torch()
+        self.plain.model.train()
+        torch.nn.functional.cross_entropy(self.plain.model(x), y).backward()
+        self.plain.opt.step()
+        self.plain.opt.zero_grad()
+
+    def bare_epoch(self) -> None:
+        """As many images as an epoch has, one batch in memory over and over."""
+        torch = import_torch()
+        x, y = next(iter(self.batches))
+        x = x.clone().contiguous(memory_format=torch.channels_last)
+        for _ in range(len(self.batches)):
+            self.step(x, y)
+
+    def path_alone(self) -> None:
+        for _ in self.batches:
+            pass
+
+
+def epochs(work: Work, only: list[str]) -> list[Bar]:
+    """The claims that rest on the time of an epoch; sides take turns."""
+    torch = import_torch()
+    # channels_last is our estimator's setting; fastai's default is not.
+    times: dict[str, list[float]] = {}
+    work.plain.unfreeze()
+    for _ in range(work.args.repeats):
+        work.plain.model.to(memory_format=torch.channels_last)
+        for name, action in (("ours", work.our_epoch), ("bare", work.bare_epoch), ("path", work.path_alone)):
+            times.setdefault(name, []).append(seconds(action))
+        if "epoch" in only:
+            work.plain.model.to(memory_format=torch.contiguous_format)
+            n = len(work.plain.dls.train) * work.args.batch_size / len(work.X)
+            times.setdefault("plain", []).append(seconds(work.plain_epoch) / n)
+    least = {name: min(found) for name, found in times.items()}
+    rate = f"{len(work.X) / least['ours']:.0f} images/s"
+    bars = [Bar("step: epoch against the bare model step", least["bare"] / least["ours"], 0.95, note=rate)]
+    bars.append(Bar("path: data path against the training rate", least["ours"] / least["path"], 10))
+    if "epoch" in only:
+        plain = f"fastai {len(work.X) / least['plain']:.0f} images/s, ours {rate}"
+        bars.append(Bar("epoch: against plain fastai", least["plain"] / least["ours"], 4.5, note=plain))
+    return [bar for bar in bars if bar.name.split(":")[0] in only]
+
+
+def cache(work: Work) -> Bar:
+    """Images decoded and stored, each second, from files that the system has read before."""
+    for path in work.X["path"]:
+        Path(path).read_bytes()
+
+    def build() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            DecodedImages.open(work.X["path"], 256, cache_dir=folder)
+
+    return Bar("cache: images/s at 256 px", len(work.X) / seconds(build, work.args.repeats), 700)
+
+
+def frozen(work: Work) -> Bar:
+    """All folds of frozen features and heads, against fastai's frozen epoch of every fold."""
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for fit in _fit_rows(work.X):
+                model = FrozenFeatures(ARCH, work.args.size, flip=False, C=0.01, cache_dir=folder)
+                model.fit(work.X.iloc[fit], work.y.iloc[fit])
+
+    work.plain.freeze()
+    one = seconds(lambda: work.plain.fit(1, 1e-3))
+    share = (_FOLDS - 1) / _FOLDS * len(work.X) / (len(work.plain.dls.train) * work.args.batch_size)
+    theirs = _FOLDS * share * one
+    return Bar("frozen: all folds against fastai's", theirs / seconds(ours), 6, note=f"fastai {theirs:.0f} s")
+
+
+def _fit_rows(X: pd.DataFrame) -> list[np.ndarray]:
+    numbers = np.arange(len(X)) % _FOLDS
+    return [np.flatnonzero(numbers != fold) for fold in range(_FOLDS)]
+
+
+def folds(work: Work) -> Bar:
+    """Five folds against one; each side decodes for itself."""
+    settings = {"size": work.args.size, "batch_size": work.args.batch_size, "epochs": 1, "freeze_epochs": 1}
+
+    def train(n: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+
+            def action() -> None:
+                for fit in _fit_rows(work.X)[:n]:
+                    model = TimmClassifier(**settings, cache_dir=folder)
+                    model.fit(work.X.iloc[fit], work.y.iloc[fit]).predict_proba(work.X.drop(work.X.index[fit]))
+
+            return seconds(action)
+
+    one = train(1)
+    return Bar("folds: five against one", train(_FOLDS) / one, 4.5, at_least=False, note=f"one {one:.1f} s")
+
+
+def neighbours(work: Work) -> Bar:
+    """The median step beside two processes that compute, against the median step without."""
+    x, y = next(iter(work.batches))
+
+    def median() -> float:
+        return float(np.median([seconds(lambda: work.step(x, y)) for _ in range(9)]))
+
+    median()
+    quiet = median()
+    busy = [multiprocessing.get_context("spawn").Process(target=_compute, daemon=True) for _ in range(2)]
+    for process in busy:
+        process.start()
+    time.sleep(2)
+    loud = median()
+    for process in busy:
+        process.kill()
+        process.join()
+    return Bar(
+        "neighbours: a step beside two busy ones", loud / quiet, 4, at_least=False, note=f"{1000 * quiet:.0f} ms"
+    )
+
+
+def _compute() -> None:
+    while True:
+        sum(range(10_000))
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default=",".join(CLAIMS))
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    only = args.only.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        work, bars = Work(args, folder), []
+        if {"epoch", "step", "path"} & set(only):
+            bars += epochs(work, only)
+        for name, measure in (("cache", cache), ("frozen", frozen), ("folds", folds), ("neighbours", neighbours)):
+            if name in only:
+                bars.append(measure(work))
+    threads = import_torch().get_num_threads()
+    show(f"{len(work.X)} pictures, {ARCH} at {args.size} px, batches of {args.batch_size}, {threads} threads", bars)
+
+
+if __name__ == "__main__":
+    main()

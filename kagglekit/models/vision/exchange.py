@@ -1,0 +1,178 @@
+"""An exported model in the forms of other programs: fastai's export.pkl, and ONNX."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kagglekit.errors import MissingExtra, StoreError, UsageError
+from kagglekit.files import atomic
+from kagglekit.models.vision.exported import ExportedModel, Facts
+from kagglekit.models.vision.runtime import contained_import, import_torch
+
+__all__ = ["Opened", "write_fastai", "write_onnx"]
+
+_SAME = 1e-4
+_OPSET = 18
+
+
+class Opened:
+    """What a fastai pipeline begins with: a file as what the networks are given, of shape (n_views, 3, height, width).
+
+    fastai's own `Resize` rounds otherwise, and then predicts otherwise.
+
+    Parameters
+    ----------
+    facts : dict
+        What `model.json` says.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.facts = facts
+
+    def __call__(self, file: Any) -> Any:
+        """The pixels, as fastai's type for images."""
+        from fastai.torch_core import TensorImage
+
+        facts = Facts.model_validate_json(json.dumps(self.facts))
+        return TensorImage(ExportedModel(facts, import_torch().device("cpu"), ()).pixels([file])[0])
+
+
+def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
+    """Write a Learner that fastai's `load_learner` opens, with `predict` and `get_preds` as usual.
+
+    It is a pickle: whoever opens it runs what is in it. Opening it needs kagglekit beside fastai, for preprocessing.
+
+    Parameters
+    ----------
+    model : ExportedModel
+    path : Path
+    probe : Path
+        Any image; fastai makes no data without one.
+
+    Raises
+    ------
+    StoreError
+        It predicts otherwise than the model.
+    MissingExtra
+    """
+    with contained_import("export.pkl"):
+        from fastai.data.block import CategoryBlock, DataBlock, TransformBlock
+        from fastai.learner import Learner, load_learner
+        from fastai.losses import CrossEntropyLossFlat
+    torch, facts = import_torch(), model.facts
+    if not facts.has_labels:
+        raise UsageError(
+            "export.pkl is written for models of labels.", hint="Leave out --fastai; load() reads the folder."
+        )
+    opened = Opened(facts.model_dump(mode="json"))
+    names = [str(label) for label in facts.columns]
+    block = DataBlock(
+        blocks=(TransformBlock(type_tfms=[opened]), CategoryBlock(vocab=names, sort=False)),
+        get_y=_First(names[0]),
+        splitter=_nothing_held_out,
+    )
+    loaders = block.dataloaders([str(probe)] * 2, bs=1, num_workers=0, device=torch.device("cpu"))
+    # No callbacks of its own: what a Learner carries is pickled too, and CSVLogger's open file cannot be.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # export and load_learner warn of pickles, which ours says in its own words
+        learner = Learner(loaders, _log_of(model.module.cpu()), loss_func=CrossEntropyLossFlat(), path=Path(folder))
+        learner.export()
+        again = load_learner(Path(folder) / "export.pkl")
+        with again.no_bar():
+            said = again.predict(str(probe))[2].numpy()
+        (Path(folder) / "export.pkl").replace(path)
+    model.module.to(model.device)
+    _check("export.pkl", said, facts.probe)
+
+
+class _First:
+    """The label of every row; a method of its own, so that a pickle needs no local function."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def __call__(self, _: Any) -> str:
+        return self.label
+
+
+def _nothing_held_out(items: Any) -> tuple[list[int], list[int]]:
+    return list(range(len(items))), []
+
+
+def _log_of(module: Any) -> Any:
+    """The logarithm of probabilities, which fastai's softmax turns back into them."""
+    torch: Any = import_torch()
+
+    class LogProbabilities(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = module
+
+        def forward(self, x: Any) -> Any:
+            return self.inside(x.as_subclass(torch.Tensor)).clamp_min(1e-30).log().float()
+
+    return LogProbabilities().eval()
+
+
+def write_onnx(model: ExportedModel, path: Path, probe: Path) -> None:
+    """Write one ONNX graph: "pixels" (n, n_views, 3, height, width) in, "answers" (n, n_columns) out.
+
+    Parameters
+    ----------
+    model : ExportedModel
+    path : Path
+    probe : Path
+        An image that is predicted by both to compare.
+
+    Raises
+    ------
+    StoreError
+        onnxruntime predicts otherwise than the model.
+    MissingExtra
+    """
+    torch: Any = import_torch()
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
+    except ImportError as error:
+        raise MissingExtra("ONNX", error.name or "onnx", "onnx") from error
+    del onnx, onnxscript  # torch's exporter imports them by itself
+    module, inside = model.module.cpu(), model.pixels([probe]).cpu()
+
+    class Answers(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = module
+
+        def forward(self, pixels: Any) -> Any:
+            return self.inside(pixels).float()
+
+    with atomic(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own insides
+        made = torch.onnx.export(
+            Answers().eval(),
+            (inside.repeat(2, 1, 1, 1, 1),),
+            dynamo=True,
+            verbose=False,
+            opset_version=_OPSET,
+            input_names=["pixels"],
+            output_names=["answers"],
+            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+        )
+        file.write(made.model_proto.SerializeToString())
+    model.module.to(model.device)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    _check("The ONNX graph", session.run(["answers"], {"pixels": inside.numpy()})[0], [model.facts.probe])
+
+
+def _check(what: str, said: Any, expected: Any) -> None:
+    off = float(np.abs(np.asarray(said) - np.asarray(expected)).max())
+    if not off <= _SAME:
+        raise StoreError(f"{what} predicts otherwise than the model, by up to {off:.2g}; it was not written.")

@@ -1,0 +1,52 @@
+"""A competition of several targets, from a folder to a place on the arena's leaderboard."""
+
+from __future__ import annotations
+
+import json
+
+import gardens
+import pandas as pd
+import pytest
+from flowers import write_pipeline
+
+
+def as_json(said) -> dict:
+    assert said.status == 0, said.err
+    return json.loads(said.out)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path, numbers):
+    folder = tmp_path / "from-elsewhere"
+    folder.mkdir()
+    frames = gardens.tables(numbers=numbers)
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    said = kagglekit("arena", "create", str(folder), "--name", "gardens")
+    assert said.status == 0, said.err
+    metric = "columnwise_rmse" if numbers else "columnwise_log_loss"
+    assert metric in said.out + said.err
+    assert "targets" in kagglekit("new", "gardens").err
+    refused = kagglekit("arena", "create", str(folder), "--name", "others", "--teams", "3")
+    assert "A field of simulated teams is for one target" in refused.err
+    write_pipeline(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, "gardens")
+    result = as_json(kagglekit("submit", "gardens", "--json"))
+    answers = pd.read_csv(tmp_path / result["file"], index_col="bed")
+    assert list(answers.columns) == list(gardens.LABELS)
+    truth = frames["solution"].set_index("bed")
+    public = truth[truth["Usage"] == "Public"]
+    if numbers:
+        errors = (answers.loc[public.index] - public[list(gardens.LABELS)]) ** 2
+        assert result["submission"]["public"] == pytest.approx(float((errors.mean() ** 0.5).mean()), abs=1e-4)
+        return
+    board = kagglekit("board", "gardens")
+    assert board.status == 0, board.err
+    assert "linear" in board.out
+    found = as_json(kagglekit("compare", "gardens", "forest", "linear", "--json"))
+    assert found["by_row"]["mean"] == pytest.approx(found["score_a"] - found["score_b"])
+    forecasts = as_json(kagglekit("shakeup", "gardens", "--json"))["forecasts"]
+    assert {f["name"] for f in forecasts} == {"linear", "forest", "blend"}
+    for words in (["inspect"], ["drift"], ["report"], ["advise"], ["search", "forest"]):
+        refused = kagglekit(words[0], "gardens", *words[1:])
+        assert refused.status == 2, words
+        assert "is for one target, and gardens has 3" in refused.err

@@ -1,0 +1,302 @@
+"""Several targets: the metric, the folds, one fit for each, and blends with weights for each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import gardens
+import numpy as np
+import pandas as pd
+import pytest
+from flowers import write_pipeline, write_raw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+from sklearn.tree import DecisionTreeClassifier
+from vision_cases import picture_table, picture_target
+
+from kagglekit.blend.crossfit import fit_members
+from kagglekit.blend.methods import make_blender
+from kagglekit.config import Experiment, Pipeline, load_pipeline
+from kagglekit.contracts import Competition, Predictions
+from kagglekit.dataset import Prepared, RawData
+from kagglekit.decisions import fit_cut
+from kagglekit.ensemble import ensemble
+from kagglekit.errors import ConfigError, DataError, KagglekitError, PredictionsError, SubmissionError, UsageError
+from kagglekit.folds import joint_strata, make_folds
+from kagglekit.forms import grade, to_submission
+from kagglekit.metrics import COLUMNWISE, get_metric
+from kagglekit.models import registry
+from kagglekit.models.several import PerTarget
+from kagglekit.prepare import prepare
+from kagglekit.scoring import decide
+from kagglekit.store import Store
+from kagglekit.train import refit, train
+
+PEERS = {
+    "columnwise_log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=[0, 1]),
+    "columnwise_roc_auc": lambda y, p, w: sk.roc_auc_score(y, p, sample_weight=w),
+    "columnwise_f1": lambda y, p, w: sk.f1_score(y, p > 0.5, sample_weight=w),
+    "columnwise_rmse": lambda y, p, w: sk.root_mean_squared_error(y, p, sample_weight=w),
+    "columnwise_mae": lambda y, p, w: sk.mean_absolute_error(y, p, sample_weight=w),
+    "columnwise_r2": lambda y, p, w: sk.r2_score(y, p, sample_weight=w),
+}
+
+
+def start(tmp_path: Path, text: str = gardens.PIPELINE, **given) -> tuple[Prepared, Pipeline, Store]:
+    frames = gardens.tables(**given)
+    raw = write_raw(tmp_path / "data" / gardens.SLUG, frames["train"], frames["test"], frames["sample_submission"])
+    pipeline = load_pipeline(write_pipeline(tmp_path, text), check_params=registry.check)
+    return prepare(raw, pipeline), pipeline, Store(tmp_path / "runs")
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 9999), name=st.sampled_from(sorted(PEERS)), n_targets=st.integers(2, 4))
+def test_a_columnwise_metric_is_the_mean_of_each_columns_own(seed: int, name: str, n_targets: int) -> None:
+    rng = np.random.default_rng(seed)
+    metric, columns = get_metric(name), [f"t{i}" for i in range(n_targets)]
+    is_labels = metric.of_one_target.needs != "values"
+    truth = np.vstack([np.eye(2)[:, [0] * n_targets], rng.integers(0, 2, (18, n_targets))])
+    y = pd.DataFrame(truth.astype(int) if is_labels else rng.normal(size=truth.shape), columns=columns)
+    frame = pd.DataFrame(rng.uniform(0.01, 0.99, truth.shape), columns=columns)
+    weight = pd.Series(rng.integers(1, 4, 20).astype(float))
+    shuffled, classes = frame.sample(frac=1, random_state=seed)[columns[::-1]], (0, 1) if is_labels else ()
+    for w in (None, weight):
+        expected = np.mean([PEERS[name](y[c], frame[c], w) for c in columns])
+        assert metric.score(y, shuffled, classes, w) == pytest.approx(expected)
+    if metric.per_row is not None:
+        rows = metric.per_row(metric.truth(y, classes), metric.predicted(frame.to_numpy(), classes))
+        assert metric.finish(rows.mean()) == pytest.approx(metric.score(y, frame, classes))
+    with pytest.raises(PredictionsError, match="one column for each target"):
+        metric.score(y, frame[columns[1:]], classes)
+
+
+def test_every_columnwise_metric_is_known_by_its_base() -> None:
+    for name in COLUMNWISE:
+        metric = get_metric(name)
+        assert name == f"columnwise_{metric.of_one_target.name}"
+        assert metric.greater_is_better == metric.of_one_target.greater_is_better
+    with pytest.raises(ConfigError, match="columnwise_rmse"):
+        get_metric("columnwise_rmes")
+
+
+def facts(**changes) -> Competition:
+    given = {
+        "slug": "g",
+        "task": "classification",
+        "metric": "columnwise_roc_auc",
+        "id": "bed",
+        "target": "a, b",
+        "classes": (0, 1),
+        "form": "probabilities",
+        "targets": ("a", "b"),
+    }
+    return Competition(**{**given, **changes})
+
+
+def test_a_competition_of_several_targets_is_one_of_each() -> None:
+    several = facts()
+    assert several.columns == several.target_columns == ("a", "b")
+    one = several.of("b")
+    assert (one.metric, one.target, one.columns, one.form) == ("roc_auc", "b", ("0", "1"), "probability")
+    assert one.targets == ()
+    with pytest.raises(UsageError, match="A search is for one target"):
+        several.refuse_several("A search")
+    one.refuse_several("A search")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": "roc_auc"}, "columnwise_roc_auc"),
+        ({"targets": ()}, "for one target"),
+        ({"targets": ("a", "a")}, "must differ"),
+        ({"classes": ("no", "yes")}, "must be 0 and 1"),
+        ({"form": "label"}, "'probabilities'"),
+        ({"metric": "columnwise_f1"}, "'labels'"),
+        ({"decision": "threshold"}, "a metric of labels"),
+    ],
+)
+def test_facts_that_contradict_each_other_are_refused(changes, words) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        facts(**changes)
+    assert words in str(refusal.value)
+
+
+def test_folds_keep_the_shares_of_every_label() -> None:
+    y = gardens.tables(n_train=400)["train"].set_index("bed")[list(gardens.LABELS)]
+    strata = joint_strata(y, 4)
+    folds = make_folds(y.index, scheme="stratified", n=4, seed=0, y=strata)
+    shares = y.groupby(folds.assignment.iloc[:, 0]).mean()
+    assert (shares - y.mean()).abs().to_numpy().max() < 0.02
+    rare = pd.DataFrame({"a": [0, 1] * 20 + [1], "b": [0] * 40 + [1]})
+    assert joint_strata(rare, 4).value_counts().min() >= 4
+    numbers = gardens.tables(numbers=True)["train"][list(gardens.LABELS)]
+    assert joint_strata(numbers, 3).corr(numbers.mean(axis=1)) > 0.9
+
+
+def test_an_estimator_of_one_target_is_fitted_for_each() -> None:
+    table = gardens.tables()["train"].set_index("bed")
+    X, y = table[["rain", "sun", "wind"]], table[list(gardens.LABELS)].assign(never=0)
+    model = PerTarget(DecisionTreeClassifier(max_depth=2, random_state=0)).fit(X, y)
+    found = pd.DataFrame(model.predict_proba(X), columns=model.classes_)
+    assert list(found) == [*gardens.LABELS, "never"]
+    assert (found["never"] == 0).all()
+    alone = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y["slugs"])
+    np.testing.assert_array_equal(found["slugs"], alone.predict_proba(X)[:, 1])
+    np.testing.assert_array_equal(model.predict(X)[:, 2], alone.predict(X))
+    with pytest.raises(DataError, match="another order"):
+        PerTarget(alone).fit(X, y.iloc[::-1])
+
+
+def test_prepared_several_targets_are_read_again_as_they_were(tmp_path: Path) -> None:
+    prepared, pipeline, _ = start(tmp_path)
+    again = prepare(RawData(tmp_path / "data" / gardens.SLUG), pipeline)
+    assert again.competition == prepared.competition
+    assert prepared.competition.targets == gardens.LABELS
+    assert list(prepared.X) == ["rain", "sun", "wind"]
+    pd.testing.assert_frame_equal(again.y, prepared.y)
+
+
+def test_every_label_has_a_threshold_that_other_rows_chose() -> None:
+    several = facts(metric="columnwise_f1", form="labels", decision="threshold")
+    rng = np.random.default_rng(0)
+    y = pd.DataFrame({"a": rng.random(300) < 0.1, "b": rng.random(300) < 0.5}).astype(int)
+    frame = (0.2 * y + rng.uniform(0, 0.3, (300, 2))).astype(np.float32)
+    reference, others = frame.iloc[:150], frame.iloc[150:]
+    labels = decide(others, reference, y, several)
+    for name in "ab":
+        cut = fit_cut((y[name].iloc[:150] == 1).to_numpy(), reference[name].to_numpy(dtype=float), "f1")
+        np.testing.assert_array_equal(labels[name] == 1, others[name] >= cut)
+    metric = get_metric("columnwise_f1")
+    assert metric.score(y.iloc[150:], labels, (0, 1)) > metric.score(y.iloc[150:], others, (0, 1)) + 0.2
+    sample = pd.DataFrame({"bed": others.index, "a": 0, "b": 0})
+    made = to_submission(Predictions(labels), several, sample)
+    assert set(made["a"]) == {0, 1}
+    assert grade(metric, y.iloc[150:], made, several, sample) == pytest.approx(
+        metric.score(y.iloc[150:], labels, (0, 1))
+    )
+    with pytest.raises(SubmissionError, match="not among the classes"):
+        grade(metric, y.iloc[150:], made.assign(a=2), several, sample)
+
+
+@pytest.mark.parametrize("model", ["forest", "lightgbm"])
+def test_random_labels_score_like_chance(tmp_path: Path, model: str) -> None:
+    text = gardens.PIPELINE.replace("log_loss", "roc_auc")
+    prepared, pipeline, store = start(tmp_path, text, n_train=240)
+    shuffled = prepared.train.copy()
+    order = np.random.default_rng(3).permutation(len(shuffled))
+    shuffled[list(gardens.LABELS)] = prepared.y.to_numpy()[order]
+    params = {"n_jobs": 1} if model == "lightgbm" else {"n_estimators": 20}
+    one = Experiment(name="it", why="x", model=model, params=params)
+    run = train(replace(prepared, train=shuffled), one, store)
+    assert abs(run.score - 0.5) < 0.09
+    learnt = train(prepared, pipeline.experiment("forest"), Store(tmp_path / "more"))
+    assert learnt.score > 0.7
+    assert learnt.oof.columns == gardens.LABELS
+
+
+def test_several_numbers_are_transformed_and_come_back(tmp_path: Path) -> None:
+    prepared, pipeline, store = start(tmp_path, gardens.NUMBERS, numbers=True)
+    positive = prepared.train.assign(**{name: np.exp(prepared.train[name]) for name in gardens.LABELS})
+    prepared = replace(prepared, train=positive)
+    one = replace(pipeline.experiment("linear"), target_transform="log1p", bags=2)
+    run = train(prepared, one, store)
+    assert run.oof.columns == gardens.LABELS
+    for name in gardens.LABELS:
+        assert run.oof.frame[name].corr(prepared.y[name], method="spearman") > 0.5
+
+
+def test_every_target_is_blended_by_itself_and_no_row_by_weights_that_it_chose(tmp_path: Path) -> None:
+    prepared, pipeline, store = start(tmp_path)
+    runs = {name: train(prepared, e, store) for name, e in pipeline.experiments.items()}
+    run = ensemble("blend", pipeline.ensembles["blend"], runs, prepared, store)
+    for name in gardens.LABELS:
+        one = prepared.competition.of(name)
+        given = {
+            member: Predictions(pd.DataFrame({"0": 1 - r.oof.frame[name], "1": r.oof.frame[name]}))
+            for member, r in runs.items()
+        }
+        alone = fit_members(
+            make_blender("convex", {}, metric="log_loss", classes=(0, 1), seed=0),
+            given,
+            y=prepared.y[name],
+            folds=prepared.folds,
+            columns=one.columns,
+        )
+        np.testing.assert_allclose(run.oof.frame[name], alone.oof["1"].loc[run.oof.ids], rtol=1e-5)
+        assert run.study["targets"][name] == pytest.approx(alone.weights)
+    weights = pd.DataFrame(run.study["targets"])
+    assert run.weights == pytest.approx(weights.mean(axis=1).to_dict())
+    assert sum(run.weights.values()) == pytest.approx(1)
+    metric = get_metric("columnwise_log_loss")
+    assert run.score == pytest.approx(metric.score(prepared.y, run.oof.frame, (0, 1)), rel=0.02)
+    assert run.fit_score is not None and run.fit_score < run.score
+    alone_scores = {m["member"]: m["alone"] for m in run.study["members"]}
+    assert alone_scores["linear"] == pytest.approx(metric.score(prepared.y, runs["linear"].oof.frame, (0, 1)))
+    assert set(run.test.ids) == set(prepared.test.index)
+
+
+def test_a_blend_of_several_noise_members_gains_nothing(tmp_path: Path) -> None:
+    prepared, pipeline, store = start(tmp_path)
+    run = train(prepared, pipeline.experiment("linear"), store)
+    rng = np.random.default_rng(0)
+    members = {}
+    for name in "abcd":
+        noise = {part: rng.uniform(0.3, 0.7, getattr(run, part).frame.shape) for part in ("oof", "test")}
+        frames = {part: Predictions(getattr(run, part).frame * 0 + values) for part, values in noise.items()}
+        members[name] = replace(run, name=name, **frames)
+    blended = ensemble("blend", pipeline.ensembles["blend"], members, prepared, store)
+    assert blended.fit_score is not None
+    assert blended.score > blended.fit_score
+    assert blended.score > np.log(2) * 0.98
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('target = ["aphids", "mildew", "slugs"]', 'target = ["aphids"]', "target is a list of 1"),
+        ('"columnwise_log_loss"', '"log_loss"', "columnwise_log_loss"),
+        ('"columnwise_log_loss"', '"columnwise_rmse"', "scores numbers"),
+        ('"slugs"]', '"rain"]', "must hold 0 and 1; 'rain' holds"),
+        ('"slugs"]', '"slug"]', "Did you mean 'slugs'"),
+        ('model = "linear"', 'model = "linear"\ncalibrate = "temperature"', "calibrate is for one target"),
+        ('model = "linear"', 'model = "linear"\nextra_targets = ["rain"]', 'is for model = "timm"'),
+        ('model = "linear"', 'model = "timm"\nextra_targets = ["slugs"]', "or it is the target"),
+        ('model = "linear"', 'model = "timm"\nextra_targets = ["rain"]\nextra_weights = [1, 2]', "one number for each"),
+        ('model = "linear"', 'model = "timm"\nextra_targets = ["rain"]\nbags = 2', "neither bags"),
+    ],
+)
+def test_what_several_targets_cannot_have_is_said_in_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(KagglekitError) as refusal:
+        start(tmp_path, gardens.PIPELINE.replace(old, new, 1))
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_extra_targets_reach_the_fit_rows_only_and_no_input(tmp_path: Path) -> None:
+    X = picture_table(0)
+    y = picture_target(X, "classification")
+    table = X.assign(y=y, variety=["u", "v", None] * 22, age=np.where(np.arange(66) % 5, np.arange(66.0), np.nan))
+    prepared = Prepared(
+        competition=Competition("pics", "image-classification", "accuracy", "id", "y", classes=tuple(sorted(set(y)))),
+        train=table,
+        test=X.drop(columns="variety").set_axis([f"t{i}" for i in range(66)], axis=0),
+        sample=pd.DataFrame(),
+        folds=make_folds(X.index, scheme="kfold", n=2, seed=0),
+        data="d",
+        cache=tmp_path / "cache",
+    )
+    params = {"arch": "test_resnet", "weights": "random", "size": 32, "epochs": 1, "freeze_epochs": 0}
+    one = Experiment("it", "x", "timm", params, extra_targets=("variety", "age"), extra_weights=(0.5, 0.1))
+    split = next(prepared.folds.splits())
+    fitted = refit(prepared, one, split)
+    heads = {e.name: e for e in fitted.estimator.objective_.extras}
+    assert {name: head.weight for name, head in heads.items()} == {"variety": 0.5, "age": 0.1}
+    known = table.loc[split.fit_ids, "age"]
+    assert heads["age"].objective.mean[0] == pytest.approx(known.mean())
+    assert list(fitted.estimator.feature_names_in_) == ["path"]
+    assert fitted.predict(fitted.test).shape == (66, 3)
+    with pytest.raises(ConfigError, match="no column 'agee'"):
+        refit(prepared, replace(one, extra_targets=("agee",)), split)
