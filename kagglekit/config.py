@@ -139,6 +139,7 @@ class _ExperimentTable(_Table):
     keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: str | None = None
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
+    pseudo_weight: float = Field(default=1.0, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     extra_targets: list[str] = Field(default_factory=list)
@@ -187,6 +188,8 @@ class Experiment:
         The experiment whose models label test rows that are fitted on besides: those of fold k by its fold-k model.
     pseudo_share : float
         The share of test rows that are labelled so, those with the surest labels.
+    pseudo_weight : float
+        What such a row counts for, against 1 for a training row.
     recent : float, optional
         Share of the fit rows that are fitted on: the latest ones. None takes all.
     cleaning : tuple of (id, label)
@@ -223,6 +226,7 @@ class Experiment:
     keep_tta: Literal["if-better", "always"] = "if-better"
     pseudo: Experiment | None = None
     pseudo_share: float = 0.5
+    pseudo_weight: float = 1.0
     recent: float | None = None
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
@@ -255,9 +259,15 @@ class Experiment:
             "extra_targets": list(self.extra_targets),
             "extra_weights": list(self.extra_weights),
             "keep_tta": self.keep_tta if self.keep_tta != "if-better" else "",
-            "pseudo": {**self.pseudo.settings, "share": self.pseudo_share} if self.pseudo else {},
+            "pseudo": {**self.pseudo.settings, **self.pseudo_drawing} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
+
+    @property
+    def pseudo_drawing(self) -> dict[str, float]:
+        """How many test rows are taken, and what they count for where they do not count in full."""
+        weight = {"weight": self.pseudo_weight} if self.pseudo_weight < 1 else {}
+        return {"share": self.pseudo_share} | weight
 
     @property
     def _named_settings(self) -> dict[str, Any]:
@@ -266,7 +276,8 @@ class Experiment:
         if "features" in named and self.features_name:
             named["features"] = self.features_name
         if self.pseudo is not None:
-            named |= {"pseudo": self.pseudo.name, "pseudo_share": self.pseudo_share}
+            named |= {"pseudo": self.pseudo.name}
+            named |= {f"pseudo_{key}": value for key, value in self.pseudo_drawing.items()}
         return named
 
     def changes(self, parent: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -512,6 +523,7 @@ def _experiment(
         keep_tta=table.keep_tta,
         pseudo=_labeller(table, name, tables, recipes, facts, check_params, path),
         pseudo_share=table.pseudo_share,
+        pseudo_weight=table.pseudo_weight,
         recent=table.recent,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,13 @@ from kagglekit.archives import check_names
 from kagglekit.contracts import Competition, Folds
 from kagglekit.errors import DataError, StoreError
 from kagglekit.files import atomic_folder, read_json, write_json
-from kagglekit.store import read_frame, write_frame
+from kagglekit.store import check_frame, read_frame, write_frame, write_pieces
 
-__all__ = ["Prepared", "RawData", "SingleFiles"]
+__all__ = ["Pieces", "Prepared", "RawData", "SingleFiles"]
+
+_TABLES = ("train", "test")
+Pieces = tuple[Iterable[pd.DataFrame], pd.DataFrame]
+"""A table in pieces, and a row with nothing missing."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ class SingleFiles:
 class Prepared:
     """What the stages after `prepare` work on.
 
+    One that was loaded reads its tables when they are first asked for, and sent to another process it is read there.
+
     Parameters
     ----------
     competition : Competition
@@ -176,14 +183,46 @@ class Prepared:
     @property
     def X(self) -> pd.DataFrame:
         """Training features: the columns that test rows have too."""
-        return self.train[list(self.test.columns)]
+        names = list(self.test.columns)
+        if list(self.train.columns[: len(names)]) == names:
+            return self.train.iloc[:, : len(names)]  # a view, not a copy
+        return self.train[names]
 
-    def save(self, folder: Path, key: str) -> None:
-        """Write to `folder` as a whole; `key` says what it was made from."""
+    def __getattr__(self, name: str) -> Any:
+        """Read a table that is not in memory yet.
+
+        Raises
+        ------
+        StoreError
+            It was prepared anew since, or is damaged.
+        """
+        stored: _Stored | None = self.__dict__.get("_stored")
+        if stored is None or name not in _TABLES:
+            raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
+        frame = self.__dict__[name] = stored.read(name)
+        return frame
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = () if self.__dict__.get("_stored") is None else _TABLES
+        return {name: value for name, value in self.__dict__.items() if name not in kept}
+
+    def save(self, folder: Path, key: str, pieces: Mapping[str, Pieces] | None = None) -> None:
+        """Write to `folder` as a whole; `key` says what it was made from.
+
+        Parameters
+        ----------
+        folder : Path
+        key : str
+        pieces : mapping of str to (iterable of DataFrame, DataFrame), optional
+            "train" and "test" in pieces and an example of each, in place of the tables themselves; see `write_pieces`.
+        """
         with atomic_folder(folder) as temporary:
             files = RawData(folder.parent).files.absolute()
-            write_frame(temporary / "train.parquet", _relative(self.train, files))
-            write_frame(temporary / "test.parquet", _relative(self.test, files))
+            for name in _TABLES:
+                if pieces is None:
+                    write_frame(temporary / f"{name}.parquet", _relative(getattr(self, name), files))
+                else:
+                    write_pieces(temporary / f"{name}.parquet", *pieces[name])
             write_frame(temporary / "sample.parquet", self.sample)
             write_frame(temporary / "folds.parquet", self.folds.assignment)
             facts = {
@@ -204,22 +243,24 @@ class Prepared:
         if facts.get("key") != key:
             return None
         try:
-            return Prepared._read(folder, facts, cache)
+            return Prepared._read(_Stored(folder, key), facts, cache)
         except StoreError:
             return None  # damaged: it can be made again from the raw files
 
     @staticmethod
-    def _read(folder: Path, facts: dict[str, Any], cache: Path) -> Prepared:
-        stored = facts["competition"]
-        tuples = {key: tuple(stored.get(key, ())) for key in ("classes", "targets")}
-        competition = Competition(**{**stored, **tuples})
-        files = RawData(folder.parent).files.absolute()
-        train = _absolute(read_frame(folder / "train.parquet"), files)
-        groups = train[competition.group] if competition.group else None
-        return Prepared(
+    def _read(stored: _Stored, facts: dict[str, Any], cache: Path) -> Prepared:
+        folder = stored.folder
+        for name in _TABLES:
+            check_frame(folder / f"{name}.parquet")
+        said = facts["competition"]
+        tuples = {key: tuple(said.get(key, ())) for key in ("classes", "targets")}
+        competition = Competition(**{**said, **tuples})
+        group = competition.group
+        groups = read_frame(folder / "train.parquet", [group])[group] if group else None
+        made = Prepared.__new__(Prepared)
+        made.__dict__.update(
+            _stored=stored,
             competition=competition,
-            train=train,
-            test=_absolute(read_frame(folder / "test.parquet"), files),
             sample=read_frame(folder / "sample.parquet"),
             folds=Folds(read_frame(folder / "folds.parquet"), **facts["folds"], groups=groups),
             data=facts["data"],
@@ -227,6 +268,21 @@ class Prepared:
             notes=tuple(facts["notes"]),
             features=facts.get("features", ""),
         )
+        return made
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Where tables lie, and what they were made from."""
+
+    folder: Path
+    key: str
+
+    def read(self, name: str) -> pd.DataFrame:
+        facts: dict[str, Any] = read_json(self.folder / "prepared.json")
+        if facts["key"] != self.key:
+            raise StoreError(f"{self.folder} was prepared anew since it was opened.", hint="Run the command again.")
+        return _absolute(read_frame(self.folder / f"{name}.parquet"), RawData(self.folder.parent).files.absolute())
 
 
 def _relative(frame: pd.DataFrame, files: Path) -> pd.DataFrame:

@@ -17,13 +17,13 @@ import pandas as pd
 
 from kagglekit.config import Pipeline
 from kagglekit.contracts import Competition, Folds, Label, repeated
-from kagglekit.dataset import Prepared, RawData
+from kagglekit.dataset import Pieces, Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.files import sha256
 from kagglekit.folds import joint_strata, make_folds
 from kagglekit.image_files import FOLDER, ids_of, image_names, label_rows, pattern_of
 from kagglekit.progress import Progress, Silent
-from kagglekit.tables import read_table
+from kagglekit.tables import ChunkedTable, read_table
 
 __all__ = ["FindCorrupt", "prepare"]
 
@@ -33,6 +33,8 @@ FindCorrupt = Callable[[list[str], Progress], list[tuple[str, str]]]
 # What code that somebody else wrote may raise by mistake.
 _AUTHORS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError, ValueError)
 _GROUP = "group_of_row"
+_WHOLE = 64 << 20
+_ROWS = 250_000
 _FOLDER_KEYS = ("train_folder", "labels", "test_folder")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
@@ -43,6 +45,8 @@ def prepare(
     *,
     find_corrupt: FindCorrupt | None = None,
     progress: Progress | None = None,
+    whole: int = _WHOLE,
+    rows: int = _ROWS,
 ) -> Prepared:
     """Read, check and split a competition's data; a second call with nothing changed reads what the first wrote.
 
@@ -56,6 +60,12 @@ def prepare(
     find_corrupt : callable, optional
         Checks every image; needed for image competitions only.
     progress : Progress, optional
+    whole : int
+        Bytes up to which CSV files are read as a whole. Larger ones go through in pieces: memory then holds one piece,
+        and of all rows the id, target, group, time and fold only, however many columns there are. Images and a
+        `features.py`, which sees whole tables, are read as a whole, and so are several targets.
+    rows : int
+        In each piece.
 
     Raises
     ------
@@ -73,24 +83,31 @@ def prepare(
     cache = raw.folder / "cache"
     if (ready := Prepared.load(raw.folder / "prepared", key, cache)) is not None:
         return ready
-    reader = _Reader(raw.files, pipeline)
+    large = any(path.stat().st_size > whole for path in _tables(raw.files, pipeline))
+    in_pieces = large and not features.is_file() and not pipeline.competition.has_several
+    reader = _PiecesReader(raw.files, pipeline, rows) if in_pieces else _Reader(raw.files, pipeline)
     train, test, sample = reader.train(), reader.test(), reader.sample()
-    competition = _competition(pipeline, train)
+    known, known_test = reader.columns["train"], reader.columns["test"]
+    competition = _competition(pipeline, train, known)
     if competition.targets and competition.is_classification:
         train = train.astype(dict.fromkeys(competition.targets, "int64"))  # true and false are 1 and 0
-    given = _given_groups(pipeline, train)
+    given = _given_groups(pipeline, train, known)
     if competition.has_images and find_corrupt is not None:
         _check_images(raw.files, [*train["path"], *test["path"]], find_corrupt, progress)
-    shared = [c for c in train.columns if c in test.columns and c not in competition.target_columns]
-    notes = _notes(train, test, competition, shared)
-    X, X_test = (_add_features(frame[shared], features) for frame in (train, test))
-    train = X.join(train[[c for c in train.columns if c not in X.columns]])
+    shared = [c for c in known if c in known_test and c not in competition.target_columns]
+    notes = _notes(train, test, competition, shared, known)
     if given is not None:
-        train, competition = train.assign(**{_GROUP: given}), replace(competition, group=_GROUP)
+        competition = replace(competition, group=_GROUP)
+    pieces = reader.pieces(shared, given)
+    if pieces is None:
+        X, test = (_add_features(frame[shared], features) for frame in (train, test))
+        train = X.join(train[[c for c in train.columns if c not in X.columns]])
+    if given is not None:
+        train = train.assign(**{_GROUP: given})
     prepared = Prepared(
         competition=competition,
         train=train,
-        test=X_test,
+        test=test,
         sample=sample,
         folds=_folds(pipeline, competition, train),
         data=data,
@@ -98,8 +115,19 @@ def prepare(
         notes=notes,
         features=sha256(features)[:12] if features.is_file() else "",
     )
-    prepared.save(raw.folder / "prepared", key)
-    return prepared
+    prepared.save(raw.folder / "prepared", key, pieces)
+    if pieces is None:
+        return prepared
+    written = Prepared.load(raw.folder / "prepared", key, cache)
+    assert written is not None
+    return written
+
+
+def _tables(files: Path, pipeline: Pipeline) -> list[Path]:
+    """The CSV files of a competition of tables, as far as they are there."""
+    if pipeline.competition.task.startswith("image"):
+        return []
+    return [path for name in (pipeline.data.train, pipeline.data.test) if (path := files / name).is_file()]
 
 
 def _data_key(fingerprint: str, pipeline: Pipeline, features: Path) -> str:
@@ -122,20 +150,23 @@ class _Reader:
     def __init__(self, files: Path, pipeline: Pipeline) -> None:
         self.files, self.facts, self.tables = files, pipeline.competition, pipeline.data
         self.where = pipeline.path
+        self.columns: dict[str, list[str]] = {}
+        """All columns of "train" and of "test" but the id."""
         self.has_images = pipeline.competition.task.startswith("image")
 
     def train(self) -> pd.DataFrame:
         if self.tables.train_folder is not None:
             return self._labelled(self.tables.train_folder)
-        frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train)
+        frame = self._indexed(self._csv(self.tables.train, "train"), self.tables.train, "train")
         for target in self.facts.target_columns:
             self._check_target(frame, target)
-        return self._finish(frame, self.tables.train_images, "train_images")
+        return self._finish(frame, self.tables.train_images, "train")
 
     def _check_target(self, frame: pd.DataFrame, target: str) -> None:
         if target not in frame:
             raise ConfigError(
-                f"{self.where}: {self.tables.train} has no column '{target}'.", hint=nearest(target, frame)
+                f"{self.where}: {self.tables.train} has no column '{target}'.",
+                hint=nearest(target, self.columns["train"]),
             )
         if (missing := frame[target].isna()).any():
             raise DataError(
@@ -147,8 +178,8 @@ class _Reader:
     def test(self) -> pd.DataFrame:
         if self.tables.test_folder is not None:
             return self._unlabelled(self.tables.test_folder)
-        frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test)
-        frame = self._finish(frame, self.tables.test_images, "test_images")
+        frame = self._indexed(self._csv(self.tables.test, "test"), self.tables.test, "test")
+        frame = self._finish(frame, self.tables.test_images, "test")
         ids = pd.Index(self.sample()[self.facts.id])
         missing, extra = ids.difference(frame.index), frame.index.difference(ids)
         if len(missing) or len(extra):
@@ -172,7 +203,7 @@ class _Reader:
             frame[target] = pd.to_numeric(frame[target], errors="coerce")
             if (lost := frame[target].isna()).any():
                 raise DataError(f"{where} labels: no number: {preview(frame.loc[lost, facts.id])}.")
-        return self._finish(self._indexed(frame, name), f"{name}/{{{facts.id}}}", "train_images")
+        return self._finish(self._indexed(frame, name, "train"), f"{name}/{{{facts.id}}}", "train")
 
     def _unlabelled(self, name: str) -> pd.DataFrame:
         """Images to predict, by the ids of the sample submission: paths inside the folder, names, or names bare."""
@@ -181,8 +212,10 @@ class _Reader:
         if not names:
             raise DataError(f"{where}: there are no images in {self.files / name}.")
         ids = ids_of(names, self.sample()[self.facts.id].tolist(), where)
-        frame = self._indexed(pd.DataFrame({self.facts.id: ids, "file": names}), name)
-        return self._finish(frame, f"{name}/{{file}}", "test_images").drop(columns="file")
+        frame = self._indexed(pd.DataFrame({self.facts.id: ids, "file": names}), name, "test")
+        frame = self._finish(frame, f"{name}/{{file}}", "test").drop(columns="file")
+        self.columns["test"] = list(frame.columns)
+        return frame
 
     def _refuse_both(self, key: str, name: str, pattern: str | None) -> None:
         where = f"{self.where} [data] {key}"
@@ -202,27 +235,41 @@ class _Reader:
     def sample(self) -> pd.DataFrame:
         if self.tables.test_folder is not None and not (self.files / self.tables.sample).is_file():
             return self._made_sample(self.tables.test_folder)
-        frame = self._csv(self.tables.sample, "sample")
+        frame = self._read(self._path(self.tables.sample, "sample"))
         if self.facts.id not in frame:
             raise ConfigError(f"{self.where}: {self.tables.sample} has no column '{self.facts.id}'.")
         return frame
 
-    def _csv(self, name: str, key: str) -> pd.DataFrame:
+    def pieces(self, shared: list[str], given: pd.Series | None) -> dict[str, Pieces] | None:
+        """The tables in pieces, shared columns first; None where they were read as a whole."""
+        return None
+
+    def _path(self, name: str, key: str) -> Path:
         path = self.files / name
         if not path.is_file():
             known = [p.relative_to(self.files).as_posix() for p in self.files.rglob("*.csv")]
             raise ConfigError(f"{self.where} [data] {key}: there is no file '{name}'.", hint=nearest(name, known))
+        return path
+
+    def _csv(self, name: str, key: str) -> pd.DataFrame:
+        frame = self._read(self._path(name, key))
+        self.columns[key] = list(frame.columns)
+        return frame
+
+    def _read(self, path: Path) -> pd.DataFrame:
         # Several targets are numbers, whose text does not matter.
         target = None if self.facts.has_several else self.facts.target_columns[0]
         return read_table(path, id_column=self.facts.id, target=target)
 
-    def _indexed(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    def _indexed(self, frame: pd.DataFrame, name: str, key: str) -> pd.DataFrame:
+        self.columns.setdefault(key, list(frame.columns))
         if self.facts.id not in frame:
             raise ConfigError(
                 f"{self.where}: {name} has no column '{self.facts.id}'.",
-                hint=nearest(self.facts.id, frame.columns),
+                hint=nearest(self.facts.id, self.columns[key]),
             )
         frame = frame.set_index(self.facts.id)
+        self.columns[key] = [c for c in self.columns[key] if c != self.facts.id]
         if empty := int(np.count_nonzero(frame.index.isna())):
             raise DataError(f"{name}: the id column '{self.facts.id}' is empty in {empty} row(s).")
         if twice := repeated(frame.index):
@@ -235,15 +282,56 @@ class _Reader:
 
     def _finish(self, frame: pd.DataFrame, pattern: str | None, key: str) -> pd.DataFrame:
         if self.has_images:
+            where = f"{self.where} [data] {key}_images"
             if pattern is None:
                 raise ConfigError(
-                    f"{self.where} [data]: an image task needs {key}.", hint='{key} = "folder/{image_id}"'
+                    f"{self.where} [data]: an image task needs {key}_images.",
+                    hint=f'{key}_images = "folder/{{image_id}}"',
                 )
-            frame = frame.assign(path=_paths(self.files, frame, pattern, f"{self.where} [data] {key}"))
-        unknown = [c for c in self.tables.drop if c not in frame and c not in self.facts.target_columns]
-        if unknown and key == "train_images":
-            raise ConfigError(f"{self.where} [data] drop: no column '{unknown[0]}'.", hint=nearest(unknown[0], frame))
+            frame = frame.assign(path=_paths(self.files, frame, pattern, where))
+            self.columns[key] = list(frame.columns)
+        known = self.columns[key]
+        unknown = [c for c in self.tables.drop if c not in known and c not in self.facts.target_columns]
+        if unknown and key == "train":
+            raise ConfigError(f"{self.where} [data] drop: no column '{unknown[0]}'.", hint=nearest(unknown[0], known))
+        self.columns[key] = [c for c in known if c not in self.tables.drop]
         return frame.drop(columns=[c for c in self.tables.drop if c in frame])
+
+
+class _PiecesReader(_Reader):
+    """The same tables in pieces: frames hold the columns that folds and checks need, and no others."""
+
+    def __init__(self, files: Path, pipeline: Pipeline, rows: int) -> None:
+        super().__init__(files, pipeline)
+        self._rows = rows
+        self._chunked: dict[str, ChunkedTable] = {}
+
+    def pieces(self, shared: list[str], given: pd.Series | None) -> dict[str, Pieces]:
+        alone = [c for c in self.columns["train"] if c not in shared]
+        return {"train": self._pieces("train", [*shared, *alone], given), "test": self._pieces("test", shared, None)}
+
+    def _pieces(self, key: str, columns: list[str], given: pd.Series | None) -> Pieces:
+        table = self._chunked[key]
+
+        def finished(piece: pd.DataFrame) -> pd.DataFrame:
+            frame = piece.set_index(self.facts.id)[columns]
+            return (
+                frame
+                if given is None
+                else frame.assign(**{_GROUP: given.reindex(frame.index, fill_value=given.iloc[0])})
+            )
+
+        return (finished(piece) for piece in table.pieces()), finished(table.example())
+
+    def _csv(self, name: str, key: str) -> pd.DataFrame:
+        path = self._path(name, key)
+        target = self.facts.target_columns[0]
+        table = ChunkedTable(path, id_column=self.facts.id, target=target, rows=self._rows)
+        self._chunked[key] = table
+        self.columns[key] = list(table.columns)
+        needed = (self.facts.id, target, self.facts.group, self.facts.time)
+        chosen = [c for c in table.columns if c in needed]
+        return pd.concat(table.pieces(chosen)) if chosen else pd.DataFrame()
 
 
 def _paths(files: Path, frame: pd.DataFrame, pattern: str, where: str) -> list[str]:
@@ -265,7 +353,7 @@ def _check_images(files: Path, paths: list[str], find_corrupt: FindCorrupt, prog
         raise CorruptImages(names, hint="Replace them, or leave their rows out of a copy of the table.")
 
 
-def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
+def _competition(pipeline: Pipeline, train: pd.DataFrame, known: list[str]) -> Competition:
     facts = pipeline.competition
     classes: tuple[Label, ...] = ()
     target = ", ".join(facts.target_columns)
@@ -286,9 +374,9 @@ def _competition(pipeline: Pipeline, train: pd.DataFrame) -> Competition:
         raise ConfigError(f"{pipeline.path}: form 'probability' is for two classes, the target has {len(classes)}.")
     for key in ("group", "time"):
         column = getattr(facts, key)
-        if column is not None and column not in train:
+        if column is not None and column not in known:
             raise ConfigError(
-                f"{pipeline.path} [competition] {key}: no column '{column}'.", hint=nearest(column, train)
+                f"{pipeline.path} [competition] {key}: no column '{column}'.", hint=nearest(column, known)
             )
     return Competition(
         slug=facts.slug,
@@ -320,7 +408,7 @@ def _classes_of_several(pipeline: Pipeline, train: pd.DataFrame) -> tuple[Label,
     return (0, 1) if is_labels else ()
 
 
-def _given_groups(pipeline: Pipeline, train: pd.DataFrame) -> pd.Series | None:
+def _given_groups(pipeline: Pipeline, train: pd.DataFrame, known: list[str]) -> pd.Series | None:
     """The groups of the file that [folds] names; as a column that test rows lack, no model sees it."""
     if pipeline.folds.groups is None:
         return None
@@ -342,7 +430,7 @@ def _given_groups(pipeline: Pipeline, train: pd.DataFrame) -> pd.Series | None:
         raise DataError(f"{path} names some rows twice: {preview(twice)}.")
     if len(lost := train.index.difference(groups.index)):
         raise DataError(f"{path} lacks {len(lost)} training row(s): {preview(lost)}.")
-    if _GROUP in train:
+    if _GROUP in known:
         raise ConfigError(f"{where}: the training table has a column '{_GROUP}' itself.", hint="Name it as group.")
     return groups.loc[train.index]
 
@@ -369,8 +457,10 @@ def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds
     )
 
 
-def _notes(train: pd.DataFrame, test: pd.DataFrame, competition: Competition, shared: list[str]) -> tuple[str, ...]:
-    only_train = [c for c in train.columns if c not in shared and c not in competition.target_columns]
+def _notes(
+    train: pd.DataFrame, test: pd.DataFrame, competition: Competition, shared: list[str], known: list[str]
+) -> tuple[str, ...]:
+    only_train = [c for c in known if c not in shared and c not in competition.target_columns]
     notes = [f"{len(train):,} training rows, {len(test):,} test rows, {len(shared)} shared columns"]
     if only_train:
         notes.append(f"left out, because test rows lack them: {preview(only_train)}")

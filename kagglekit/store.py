@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from kagglekit.contracts import Predictions, Run
 from kagglekit.errors import StoreError, UsageError, nearest
 from kagglekit.files import atomic, atomic_folder, lock, read_json, sha256, write_json
 
-__all__ = ["Draft", "FoldResult", "Store", "read_frame", "read_run", "write_frame"]
+__all__ = ["Draft", "FoldResult", "Store", "check_frame", "read_frame", "read_run", "write_frame", "write_pieces"]
 
 _FORMAT = 1
 _MARKER = "COMPLETE"
@@ -83,16 +83,55 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
         file.write(buffer.getbuffer())
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a frame that `write_frame` wrote.
+def write_pieces(path: Path, pieces: Iterable[pd.DataFrame], example: pd.DataFrame) -> None:
+    """Write the pieces of a frame as the file that `write_frame` would write, one in memory at a time.
+
+    Parameters
+    ----------
+    path : Path
+    pieces : iterable of DataFrame
+    example : DataFrame
+        A row with nothing missing: a piece alone may not tell a column's type.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pyarrow.Schema.from_pandas(example, preserve_index=True)
+    with atomic(path) as file, ParquetWriter(file, schema, compression="zstd") as writer:
+        for piece in pieces:
+            writer.write_table(pyarrow.Table.from_pandas(piece, schema, preserve_index=True))
+
+
+def check_frame(path: Path) -> None:
+    """See that a parquet file is there and whole, without reading its rows.
+
+    Raises
+    ------
+    StoreError
+        It is missing or damaged.
+    """
+    from pyarrow.parquet import read_schema
+
+    with _unreadable(path):
+        read_schema(path)
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a frame that `write_frame` wrote, or these columns of it.
 
     Raises
     ------
     StoreError
         The file is missing or damaged.
     """
+    with _unreadable(path):
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
     try:
-        return pd.read_parquet(path)
+        yield
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} cannot be read ({error}).", hint="Remove its folder to have it made again."

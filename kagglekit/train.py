@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def _resolved(prepared: Prepared, experiment: Experiment) -> dict[str, Any]:
     drawing = {"bagging": dict(_DRAW)} if experiment.bags else {}
     labelled = {}
     if experiment.pseudo is not None:
-        labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), "share": experiment.pseudo_share}}
+        labelled = {"pseudo": {"run": run_id(prepared, experiment.pseudo), **experiment.pseudo_drawing}}
     resolved = {**experiment.settings, **drawing, **labelled, "params": {**defaults, **experiment.params}}
     plain: dict[str, Any] = json.loads(json.dumps(resolved))  # as a file holds them: tuples are lists
     return plain
@@ -332,9 +332,7 @@ def refit(
     """
     job = _Job(prepared, experiment, progress or Silent())
     job.check()
-    estimator = job.estimator(_seed(experiment, split, number))
-    X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
+    estimator = job.fitted(split, job.estimator(_seed(experiment, split, number)))
     return _refitted(job, split.name, estimator, split.fit_ids, split.score_ids)
 
 
@@ -405,6 +403,12 @@ class _Job:
             )
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
+        if self.experiment.pseudo_weight < 1 and not self.takes_weights:
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': pseudo_weight = {self.experiment.pseudo_weight:g} needs a model "
+                f"that weighs rows, and '{self.experiment.model}' as it is set here does not.",
+                hint="lightgbm, forest and extra-trees do, without bags and features; or lower pseudo_share.",
+            )
         for column in self.experiment.extra_targets:
             self._refuse_unknown(column, list(self.prepared.train.columns))
         self.labels()
@@ -418,7 +422,31 @@ class _Job:
     def columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = frame.columns if self.experiment.columns is None else self.experiment.columns
         unwanted = {*self.experiment.drop, *self.experiment.extra_targets}
-        return frame[[c for c in chosen if c not in unwanted]]
+        names = [c for c in chosen if c not in unwanted]
+        return frame if names == list(frame.columns) else frame[names]
+
+    @cached_property
+    def shared(self) -> Any:
+        """What the model prepares once for all folds, without labels; None where it does nothing of the kind.
+
+        It depends on the rows and the model alone, so a fold gives the same wherever and whenever it is fitted.
+        """
+        model = self.estimator(self.experiment.seed)
+        # Folds that go forward in time know nothing of later rows, not even the spread of their values.
+        if self.labeller is not None or self.prepared.folds.scheme == "time" or not hasattr(model, "share"):
+            return None
+        return model.share(self.columns(self.prepared.X))
+
+    def fitted(self, split: Split, estimator: Any) -> Any:
+        """The model of one fold."""
+        if self.shared is not None:
+            y = self.target()
+            fit_ids, carved = self.fit_ids(split, estimator)
+            watched = None if carved is None else y.loc[carved]
+            return estimator.fit_shared(self.shared, y.loc[fit_ids], watched)
+        X, labels, stop_by = self.fit_rows(split, estimator)
+        more = self.groups(X.index) | self.weights(X.index) | self.extras(X.index)
+        return estimator.fit(X, labels, **stop_by, **more)
 
     def estimator(self, seed: int) -> Any:
         """The model, or bags of it; `bags` wraps, the model's own settings stay what they are.
@@ -457,10 +485,21 @@ class _Job:
                 estimator.set_params(**{name: str(self.checkpoints(fit))})
         return estimator
 
+    @property
+    def takes_weights(self) -> bool:
+        return bool(getattr(self.estimator(self.experiment.seed), "uses_sample_weight", False))
+
+    def weights(self, ids: pd.Index) -> dict[str, np.ndarray]:
+        """What test rows among the fit rows count for, where they do not count in full."""
+        if self.labeller is None or self.experiment.pseudo_weight == 1:
+            return {}
+        known = ids.isin(self.prepared.folds.ids)
+        return {"sample_weight": np.where(known, 1.0, self.experiment.pseudo_weight)}
+
     def groups(self, ids: pd.Index) -> dict[str, pd.Series]:
-        """What `fit` needs besides, so that bags draw whole groups."""
-        group = self.competition.group
-        if not group or not self.experiment.bags:
+        """What `fit` needs besides, so that bags draw whole groups and target encoding keeps them whole."""
+        group, recipes = self.competition.group, self.experiment.features
+        if not group or not (self.experiment.bags or (recipes and recipes.target_encode)):
             return {}
         known = self.prepared.train[group]
         if self.labeller is not None:
@@ -494,15 +533,18 @@ class _Job:
     def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
         """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
         X, y = self.columns(self.prepared.X), self.target()
-        fit_ids = split.fit_ids[split.fit_ids.isin(y.index)]
+        fit_ids, carved = self.fit_ids(split, estimator)
+        stop_by = {} if carved is None else {"eval_set": (X.loc[carved], y.loc[carved])}
+        return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
+
+    def fit_ids(self, split: Split, estimator: Any) -> tuple[pd.Index, pd.Index | None]:
+        """The training rows that one fold is fitted on and, for models that stop early, those that they watch."""
+        known = self.labels().index
+        fit_ids = split.fit_ids[split.fit_ids.isin(known)]
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
         fit_ids = self.latest(fit_ids)
-        if not getattr(estimator, "uses_eval_set", False):
-            return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), {}
-        fit_ids, carved = _carve(self, fit_ids)
-        stop_by = {"eval_set": (X.loc[carved], y.loc[carved])}
-        return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
+        return _carve(self, fit_ids) if getattr(estimator, "uses_eval_set", False) else (fit_ids, None)
 
     def with_test_rows(self, split: Split, X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
         """Fit rows, and after them the test rows that a labeller labels; early stopping never watches those."""
@@ -640,8 +682,7 @@ def _seed(experiment: Experiment, split: Split, number: int) -> int:
 
 def _fit_once(job: _Job, draft: Draft, split: Split, number: int) -> _Fit:
     estimator = job.kept(job.estimator(_seed(job.experiment, split, number)), split.name)
-    X, y, stop_by = job.fit_rows(split, estimator)
-    estimator.fit(X, y, **stop_by, **job.groups(X.index), **job.extras(X.index))
+    estimator = job.fitted(split, estimator)
     _keep(job, draft, fit_names(job.experiment, split)[number], estimator)
     scored, test = job.columns(job.prepared.X).loc[split.score_ids], job.columns(job.prepared.test)
 

@@ -38,7 +38,7 @@ def autogluon(preset: str) -> Fit:
         predictor = TabularPredictor(
             target, eval_metric=_AUTOGLUON[metric], problem_type=kind, path=tempfile.mkdtemp(), verbosity=0
         )
-        predictor.fit(train, presets=preset, time_limit=60 * minutes, num_cpus=os.cpu_count())
+        predictor.fit(train, presets=preset, time_limit=60 * minutes, num_cpus=len(os.sched_getaffinity(0)))
         if metric == "roc_auc":
             return lambda X: predictor.predict_proba(X)[predictor.positive_class].to_numpy()
         return lambda X: predictor.predict(X).to_numpy()
@@ -57,6 +57,7 @@ def flaml(train: pd.DataFrame, target: str, metric: str, minutes: float) -> Call
         task="regression" if metric in _VALUES else "classification",
         metric=_FLAML.get(metric, "rmse" if metric == "rmsle" else "log_loss"),
         time_budget=60 * minutes,
+        n_jobs=len(os.sched_getaffinity(0)),
         ensemble=True,
         verbose=0,
     )
@@ -83,7 +84,7 @@ def lightgbm(train: pd.DataFrame, target: str, metric: str, minutes: float) -> C
         )
 
     y = np.log1p(train[target]) if metric == "rmsle" else train[target]
-    model = (LGBMRegressor if metric in _VALUES else LGBMClassifier)(verbose=-1)
+    model = (LGBMRegressor if metric in _VALUES else LGBMClassifier)(verbose=-1, n_jobs=len(os.sched_getaffinity(0)))
     model.fit(coded(train.drop(columns=target)), y)
     if metric == "roc_auc":
         return lambda X: model.predict_proba(coded(X))[:, 1]

@@ -171,7 +171,9 @@ class Subject:
                 f"judged by up to {held:,} held-out rows: a sample of {len(self.prepared.train):,} training rows."
             ]
         lines = [f"{n} models of {self.run.name}, fitted again fold by fold and judged by the rows they did not see."]
-        if self.run.kind == "oob":
+        if self.experiment.pseudo is not None:
+            lines.append("The run was also fitted on test rows under labels of models; these models were not.")
+        elif self.run.kind == "oob":
             lines.append("The run itself was scored out of bag; these are its settings, by folds.")
         elif self.prepared.folds.repeats == 1:
             lines.append(self._agreement())

@@ -170,10 +170,12 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
         units = _Units.of(X.index, groups, target)
         self.estimators_: list[Any] = []
         self.in_bag_ = np.zeros((self.n_estimators, len(X)), dtype=bool)
-        self._fit_bags(X, target, units, eval_set)
+        self._fit_bags(X, target, units, eval_set, None if groups is None else np.asarray(groups))
         return self
 
-    def _fit_bags(self, X: pd.DataFrame, target: np.ndarray, units: _Units, eval_set: EvalSet | None) -> None:
+    def _fit_bags(
+        self, X: pd.DataFrame, target: np.ndarray, units: _Units, eval_set: EvalSet | None, groups: np.ndarray | None
+    ) -> None:
         columns = self._columns()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         if self.oob:
@@ -183,7 +185,7 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
                 rng = np.random.default_rng([seed, bag])
                 counts = self._draw(units.n, rng)
                 self.in_bag_[bag, units.rows(counts)] = True
-                self.estimators_.append(self._fit_bag(X, target, units, counts, eval_set, rng))
+                self.estimators_.append(self._fit_bag(X, target, units, counts, eval_set, groups, rng))
                 out = np.flatnonzero(~self.in_bag_[bag])
                 if self.oob and len(out):
                     self.bag_predictions_[bag, out] = self._values(self.estimators_[-1], X.iloc[out])
@@ -204,6 +206,7 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
         units: _Units,
         counts: np.ndarray,
         eval_set: EvalSet | None,
+        groups: np.ndarray | None,
         rng: np.random.Generator,
     ) -> Any:
         estimator = _fresh(self.estimator, rng)
@@ -213,7 +216,9 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
                 eval_set = X.iloc[carved], pd.Series(target[carved], index=X.index[carved])
         rows = units.rows(counts)
         estimator = self._usable(estimator, target[rows])
-        more = {"eval_set": eval_set} if getattr(estimator, "uses_eval_set", False) else {}
+        more: dict[str, Any] = {"eval_set": eval_set} if getattr(estimator, "uses_eval_set", False) else {}
+        if groups is not None and getattr(estimator, "uses_groups", False):
+            more["groups"] = groups[rows]
         return estimator.fit(X.iloc[rows], pd.Series(target[rows], index=X.index[rows]), **more)
 
     def _mean(self, X: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from kagglekit.errors import DataError, preview
+from kagglekit.errors import ConfigError, DataError, preview
 from kagglekit.models.columns import TabularColumns, as_frame
 from kagglekit.models.rows import target_values
 
@@ -32,6 +32,7 @@ class _Tabular(BaseEstimator, ABC):
     """Base of all tabular estimators: settings are stored, `fit` learns columns and then the model."""
 
     uses_eval_set: ClassVar[bool] = False
+    uses_sample_weight: ClassVar[bool] = False
 
     def _make_columns(self) -> TabularColumns:
         return TabularColumns()
@@ -45,6 +46,25 @@ class _Tabular(BaseEstimator, ABC):
             raise DataError(f"No column has anything to learn from: {preview(why)}.")
         return prepared
 
+    def _fit_rows(
+        self, prepared: pd.DataFrame, target: np.ndarray, eval_set: Prepared | None, sample_weight: Any
+    ) -> None:
+        if sample_weight is None:
+            self._fit_model(prepared, target, eval_set)
+            return
+        weight = np.asarray(sample_weight, dtype=float)
+        if weight.shape != (len(prepared),) or not (weight > 0).all():
+            raise DataError(f"sample_weight must hold a number above 0 for each of the {len(prepared)} rows.")
+        self._fit_weighted(prepared, target, eval_set, weight)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, target: np.ndarray, eval_set: Prepared | None, weight: np.ndarray
+    ) -> None:
+        raise ConfigError(f"{type(self).__name__} takes no weights of rows.", hint="Leave sample_weight out.")
+
+    @abstractmethod
+    def _fit_model(self, prepared: pd.DataFrame, target: np.ndarray, eval_set: Prepared | None) -> None: ...
+
     def _prepare(self, X: Any) -> pd.DataFrame:
         check_is_fitted(self, "columns_")
         return self.columns_.transform(as_frame(X))
@@ -53,7 +73,7 @@ class _Tabular(BaseEstimator, ABC):
 class TabularClassifier(ClassifierMixin, _Tabular):
     """Base of the classifiers. A subclass fits on prepared floats and class numbers."""
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None, sample_weight: Any = None) -> Self:
         """Fit on rows of any tabular kind.
 
         Parameters
@@ -63,6 +83,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             Text, integer or truth-value labels.
         eval_set : (X, y), optional
             Rows for early stopping; estimators whose `uses_eval_set` is False ignore them.
+        sample_weight : array of shape (n_samples,), optional
+            What each row counts for; estimators whose `uses_sample_weight` is False refuse it.
 
         Raises
         ------
@@ -74,7 +96,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         self.classes_, numbers = _classes(labels)
         prepared = self._learn_columns(X)
         if len(self.classes_) > 1:
-            self._fit_model(prepared, numbers, self._prepare_eval(eval_set))
+            self._fit_rows(prepared, numbers, self._prepare_eval(eval_set), sample_weight)
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
@@ -100,16 +122,13 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         return self._prepare(X[known]), np.searchsorted(self.classes_, labels[known])
 
     @abstractmethod
-    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None: ...
-
-    @abstractmethod
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray: ...
 
 
 class TabularRegressor(RegressorMixin, _Tabular):
     """Base of the regressors. A subclass fits on prepared floats."""
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None, sample_weight: Any = None) -> Self:
         """Fit on rows of any tabular kind.
 
         Parameters
@@ -119,6 +138,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
             Finite numbers.
         eval_set : (X, y), optional
             Rows for early stopping; estimators whose `uses_eval_set` is False ignore them.
+        sample_weight : array of shape (n_samples,), optional
+            What each row counts for; estimators whose `uses_sample_weight` is False refuse it.
 
         Raises
         ------
@@ -128,7 +149,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         X = as_frame(X)
         values = self._as_values(X, y)
         prepared = self._learn_columns(X)
-        self._fit_model(prepared, values, self._prepare_eval(eval_set))
+        self._fit_rows(prepared, values, self._prepare_eval(eval_set), sample_weight)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -149,9 +170,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
         if not np.isfinite(values).all():
             raise DataError("y holds infinite values.", hint="Mend them, or drop those rows.")
         return values
-
-    @abstractmethod
-    def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None: ...
 
     @abstractmethod
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray: ...

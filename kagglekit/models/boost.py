@@ -1,14 +1,16 @@
 """Gradient boosting with LightGBM.
 
-Each fold bins its own rows: what a column is (its kind, its levels, its words) is learnt on the fit rows, so folds have
-no table in common of which one binned dataset could be shared.
+Folds of large tables share one binned dataset (`share`): bins are cut by the values of columns alone, never by labels.
+Of text, words and their counts are learnt from the fit rows, so tables with text are binned by each fold, and so are
+small ones, where a fold's own bins cost nothing.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -16,15 +18,55 @@ from pydantic import PositiveFloat, PositiveInt
 
 from kagglekit.errors import ConfigError, MissingExtra, nearest
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
-from kagglekit.models.columns import TabularColumns
+from kagglekit.models.columns import TabularColumns, as_frame
+from kagglekit.models.rows import target_values
 
-__all__ = ["Boosting", "LightGBMClassifier", "LightGBMRegressor", "constraints", "most_rounds", "threads"]
+__all__ = [
+    "Boosting",
+    "LightGBMClassifier",
+    "LightGBMRegressor",
+    "SharedTable",
+    "constraints",
+    "most_rounds",
+    "threads",
+]
 
 _MOST_ROUNDS = 2000
+_SHARED_FROM = 50_000  # rows
+# What the binning depends on must be the same in all fits that share it.
+_QUIET: Mapping[str, Any] = {"verbosity": -1}
+_BINNING: Mapping[str, Any] = {**_QUIET, "data_random_seed": 1, "feature_pre_filter": False}
 _ROWS_FOR_THREADS = 5000
 _RegressionObjective = Literal[
     "regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma", "tweedie", "cross_entropy"
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedTable:
+    """Rows that are prepared and binned once, for fits on several parts of them.
+
+    Parameters
+    ----------
+    columns : TabularColumns
+        Fitted on all rows.
+    index : Index
+        Of the rows; each once.
+    dataset : lightgbm.Dataset
+        Binned; its labels mean nothing.
+    """
+
+    columns: TabularColumns
+    index: pd.Index
+    dataset: Any
+
+    def rows(self, ids: pd.Index, labels: np.ndarray) -> Any:
+        """The binned rows of some ids, under their labels."""
+        positions = self.index.get_indexer(ids)
+        order = np.argsort(positions, kind="stable")
+        part = self.dataset.subset(positions[order].tolist()).construct()
+        part.set_label(labels[order])
+        return part
 
 
 class Boosting:
@@ -78,6 +120,7 @@ class Boosting:
     """
 
     uses_eval_set = True
+    uses_sample_weight = True
     booster_: Any
     columns_: TabularColumns
 
@@ -126,24 +169,77 @@ class Boosting:
     def feature_importances_(self) -> np.ndarray:
         return np.asarray(self.booster_.feature_importance("gain", iteration=self.n_estimators_))
 
+    def share(self, X: pd.DataFrame) -> SharedTable | None:
+        """Bin rows once, for fits on several parts of them by `fit_shared`.
+
+        Numbers, levels and dates become what they are row by row, and bins are cut by their values: no label is seen.
+        Against a fit of its own, a fold's bins are cut by the scored rows' values too, so its trees differ a little.
+
+        Returns
+        -------
+        SharedTable or None
+            None where each fit should bin its own rows: few rows, a column of text, of which words and counts are
+            learnt, or rows that come twice.
+        """
+        X = as_frame(X)
+        if len(X) < _SHARED_FROM or X.index.has_duplicates:
+            return None
+        columns = self._make_columns().fit(X)
+        if "text" in columns.kinds_.values() or not len(columns.get_feature_names_out()):
+            return None
+        lightgbm = _lightgbm()
+        nothing = np.zeros(len(X), dtype=np.float32)
+        dataset = self._dataset(lightgbm, columns, _plain_numbers(columns, X), nothing, params=_BINNING)
+        return SharedTable(columns, X.index, dataset.construct())
+
+    def _take_columns(self, shared: SharedTable) -> None:
+        self.columns_ = shared.columns
+        self.feature_names_in_ = shared.columns.feature_names_in_
+        self.n_features_in_ = shared.columns.n_features_in_
+
     def _make_columns(self) -> TabularColumns:
         return TabularColumns(fill=False)
 
-    def _boost(self, target: dict[str, Any], prepared: pd.DataFrame, y: np.ndarray, held_out: Prepared | None) -> None:
+    def _boost(
+        self,
+        target: dict[str, Any],
+        prepared: pd.DataFrame,
+        y: np.ndarray,
+        held_out: Prepared | None,
+        weight: np.ndarray | None = None,
+    ) -> None:
         lightgbm = _lightgbm()
-        rows = self._dataset(lightgbm, prepared, y)
-        stopping = [lightgbm.early_stopping(self.early_stopping_rounds, verbose=False)] if held_out else []
+        rows = self._dataset(lightgbm, self.columns_, prepared.to_numpy(), y)
+        if weight is not None:
+            rows.set_weight(weight)
+        watched = None
+        if held_out is not None:
+            watched = self._dataset(lightgbm, self.columns_, held_out[0].to_numpy(), held_out[1], reference=rows)
+        self._train(self._settings(len(y)) | target, rows, watched)
+
+    def _boost_shared(
+        self,
+        target: dict[str, Any],
+        shared: SharedTable,
+        fit: tuple[pd.Index, np.ndarray],
+        held_out: tuple[pd.Index, np.ndarray] | None,
+    ) -> None:
+        rows, watched = shared.rows(*fit), None if held_out is None else shared.rows(*held_out)
+        self._train(self._settings(len(fit[1])) | target | dict(_BINNING), rows, watched)
+
+    def _train(self, settings: dict[str, Any], rows: Any, watched: Any) -> None:
+        lightgbm = _lightgbm()
         try:
             self.booster_ = lightgbm.train(
-                self._settings(len(y)) | target,
+                settings,
                 rows,
-                num_boost_round=most_rounds(self.n_estimators, self.learning_rate, held_out is not None),
-                valid_sets=[self._dataset(lightgbm, *held_out, reference=rows)] if held_out else None,
-                callbacks=stopping,
+                num_boost_round=most_rounds(self.n_estimators, self.learning_rate, watched is not None),
+                valid_sets=None if watched is None else [watched],
+                callbacks=[lightgbm.early_stopping(self.early_stopping_rounds, verbose=False)] * (watched is not None),
             )
         except lightgbm.basic.LightGBMError as error:
             raise ConfigError(f"LightGBM refuses this fit: {error}.") from error
-        self.n_estimators_ = self.booster_.best_iteration if held_out else self.booster_.current_iteration()
+        self.n_estimators_ = self.booster_.current_iteration() if watched is None else self.booster_.best_iteration
 
     def _settings(self, n_rows: int) -> dict[str, Any]:
         own = {n: v for n, v in vars(self).items() if n in _PASSED}
@@ -170,12 +266,20 @@ class Boosting:
         # The basic method holds splits back more than it need.
         return {"monotone_constraints": signs, "monotone_constraints_method": "advanced"}
 
-    def _dataset(self, lightgbm: Any, prepared: pd.DataFrame, y: np.ndarray, reference: Any = None) -> Any:
+    def _dataset(
+        self,
+        lightgbm: Any,
+        columns: TabularColumns,
+        values: np.ndarray,
+        y: np.ndarray,
+        *,
+        reference: Any = None,
+        params: Mapping[str, Any] = _QUIET,
+    ) -> Any:
         # An array, because LightGBM refuses column names with JSON's characters and warns about others.
-        coded = [prepared.columns.get_loc(c) for c in self.columns_.categorical_]
-        return lightgbm.Dataset(
-            prepared.to_numpy(), label=y, reference=reference, categorical_feature=coded, params={"verbosity": -1}
-        )
+        names = list(columns.get_feature_names_out())
+        coded = [names.index(c) for c in columns.categorical_]
+        return lightgbm.Dataset(values, label=y, reference=reference, categorical_feature=coded, params=dict(params))
 
     def _raw(self, prepared: pd.DataFrame) -> np.ndarray:
         n_threads = threads(self.n_jobs, len(prepared))
@@ -224,6 +328,21 @@ def constraints(monotone: Mapping[str, int], columns: TabularColumns) -> list[in
     return [monotone.get(name, 0) for name in names]
 
 
+def _plain_numbers(columns: TabularColumns, X: pd.DataFrame) -> np.ndarray:
+    """The prepared rows; without a copy where they are as they came."""
+    same = list(X.columns) == list(columns.get_feature_names_out())
+    if same and all(X.dtypes == "float64") and _fits(X.to_numpy()):
+        return X.to_numpy()
+    return columns.transform(X).to_numpy()
+
+
+def _fits(values: np.ndarray) -> bool:
+    """Whether no number is beyond 32 bits, which would count as missing."""
+    largest = np.finfo(np.float32).max
+    with np.errstate(invalid="ignore"):
+        return bool(np.nanmax(values) <= largest and np.nanmin(values) >= -largest)
+
+
 def _lightgbm() -> Any:
     try:
         return importlib.import_module("lightgbm")
@@ -237,15 +356,42 @@ class LightGBMClassifier(Boosting, TabularClassifier):
     The objective is the log loss, of two classes or of many.
     """
 
-    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
+    def fit_shared(self, shared: SharedTable, y: pd.Series, watched: pd.Series | None = None) -> Self:
+        """Fit on some rows of a shared table.
+
+        Parameters
+        ----------
+        shared : SharedTable
+            See `share`.
+        y : Series of shape (n_samples,)
+            Labels of the fit rows, by their ids.
+        watched : Series, optional
+            Labels of rows for early stopping.
+        """
+        labels = target_values(y.to_frame(), y)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        self._take_columns(shared)
+        if watched is not None:
+            watched = watched[watched.isin(self.classes_)]  # see `_prepare_eval`
+        if len(self.classes_) > 1:
+            held_out = None
+            if watched is not None and len(watched):
+                held_out = watched.index, np.searchsorted(self.classes_, target_values(watched.to_frame(), watched))
+            self._boost_shared(self._objective, shared, (y.index, numbers), held_out)
+        return self
+
+    @property
+    def _objective(self) -> dict[str, Any]:
         n_classes = len(self.classes_)
-        binary = {"objective": "binary"}
-        self._boost(
-            binary if n_classes == 2 else {"objective": "multiclass", "num_class": n_classes},
-            prepared,
-            numbers,
-            eval_set,
-        )
+        return {"objective": "binary"} if n_classes == 2 else {"objective": "multiclass", "num_class": n_classes}
+
+    def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
+        self._fit_weighted(prepared, numbers, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self._boost(self._objective, prepared, numbers, eval_set, weight)
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         raw = self._raw(prepared)
@@ -300,8 +446,21 @@ class LightGBMRegressor(Boosting, TabularRegressor):
             random_state=random_state,
         )
 
+    def fit_shared(self, shared: SharedTable, y: pd.Series, watched: pd.Series | None = None) -> Self:
+        """Fit on some rows of a shared table; see `LightGBMClassifier.fit_shared`."""
+        self._take_columns(shared)
+        held_out = None if watched is None else (watched.index, self._as_values(watched.to_frame(), watched))
+        fit = y.index, self._as_values(y.to_frame(), y)
+        self._boost_shared({"objective": self.objective}, shared, fit, held_out)
+        return self
+
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
-        self._boost({"objective": self.objective}, prepared, values, eval_set)
+        self._fit_weighted(prepared, values, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self._boost({"objective": self.objective}, prepared, values, eval_set, weight)
 
     def _predict_model(self, prepared: pd.DataFrame) -> np.ndarray:
         return self._raw(prepared)

@@ -104,7 +104,7 @@ class TabularColumns(TransformerMixin, BaseEstimator):
         self.dropped_: dict[str, str] = {}
         self._learnt: list[_Column] = []
         # A bootstrap draws rows several times: copies of a row must not make an id look like a column that repeats.
-        distinct = X[~X.index.duplicated()]
+        distinct = X[~X.index.duplicated()] if X.index.has_duplicates else X
         for name in X.columns:
             self._learn_column(distinct[name])
         self._names_out = _distinct([n for c in self._learnt for n in c.names])
@@ -176,7 +176,10 @@ class TabularColumns(TransformerMixin, BaseEstimator):
 
 
 def _varies(values: np.ndarray) -> bool:
-    return len(pd.unique(values)) > 1
+    if values.dtype == object or not len(values):
+        return len(pd.unique(values)) > 1
+    first = values[0]
+    return bool((~np.isnan(values) if np.isnan(first) else values != first).any())
 
 
 def _skewness(values: np.ndarray) -> float:

@@ -80,13 +80,14 @@ class LearntFeatures(TransformerMixin, BaseEstimator):
         self._learn(as_frame(X), y)
         return self
 
-    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> pd.DataFrame:
-        """Learn from the fit rows and make their columns, target encodings out of fold."""
+    def fit_transform(self, X: pd.DataFrame, y: Any = None, groups: Any = None) -> pd.DataFrame:
+        """Learn from the fit rows and make their columns, target encodings out of fold, groups whole."""
         X = as_frame(X)
         made = self._learn(X, y)
         if not self.recipes.target_encode:
             return self._left(made)
-        folds = _inner_folds(X.index, self.n_folds, self.random_state)
+        units = X.index if groups is None else pd.Index(groups)
+        folds = _inner_folds(units, self.n_folds, self.random_state)
         return self._left(made.assign(**self._targets.cross_fitted(made, folds)))
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -139,9 +140,9 @@ class LearntFeatures(TransformerMixin, BaseEstimator):
         return made.drop(columns=self.recipes.leave_out)
 
 
-def _inner_folds(index: pd.Index, n_folds: int, seed: int | None) -> np.ndarray:
-    """The inner fold of each row; it depends on ids alone, never on labels or the order of rows."""
-    codes, distinct = pd.factorize(index)
+def _inner_folds(units: pd.Index, n_folds: int, seed: int | None) -> np.ndarray:
+    """The inner fold of each row by its id or group alone, never by labels or the order of rows."""
+    codes, distinct = pd.factorize(units)
     order = np.argsort([str(i) for i in distinct], kind="stable")
     dealt = np.empty(len(distinct), dtype=np.int64)
     shuffled = np.random.default_rng(seed or 0).permutation(len(distinct))
@@ -460,6 +461,11 @@ class _Featured(BaseEstimator, ABC):
         return bool(getattr(self.estimator, "uses_eval_set", False))
 
     @property
+    def uses_groups(self) -> bool:
+        """Whether rows of one group must be encoded by other groups' targets."""
+        return bool(self.recipes.target_encode)
+
+    @property
     def oob_prediction_(self) -> pd.DataFrame:
         """Out-of-bag predictions of the model, if it has them."""
         return pd.DataFrame(self.estimator_.oob_prediction_)
@@ -470,8 +476,10 @@ class _Featured(BaseEstimator, ABC):
         never: pd.Index = self.estimator_.never_oob_
         return never
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None, groups: Any = None) -> Self:
         """Learn the recipes on the fit rows, then fit the model; rows for early stopping are encoded as new ones are.
+
+        With `groups`, one for each row, target encoding takes a row's mean from other groups.
 
         Raises
         ------
@@ -484,7 +492,7 @@ class _Featured(BaseEstimator, ABC):
         self.features_ = LearntFeatures(
             self.recipes, classification=is_classifier(self), random_state=self.random_state
         )
-        made = self.features_.fit_transform(X, y)
+        made = self.features_.fit_transform(X, y, groups)
         more: dict[str, Any] = {}
         if eval_set is not None and self.uses_eval_set:
             more = {"eval_set": (self.features_.transform(eval_set[0]), eval_set[1])}

@@ -57,6 +57,7 @@ class Forest(OutOfBag):
     """
 
     _grower: str
+    uses_sample_weight = True
     forest_: Any
 
     def __init__(
@@ -80,7 +81,7 @@ class Forest(OutOfBag):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _grow(self, prepared: pd.DataFrame, target: np.ndarray) -> Any:
+    def _grow(self, prepared: pd.DataFrame, target: np.ndarray, weight: np.ndarray | None = None) -> Any:
         from sklearn import ensemble
 
         draws = self.oob or "RandomForest" in self._grower
@@ -95,7 +96,7 @@ class Forest(OutOfBag):
             random_state=self.random_state,
         )
         try:
-            forest.fit(prepared.to_numpy(np.float32), target)
+            forest.fit(prepared.to_numpy(np.float32), target, sample_weight=weight)
         except ValueError as error:
             raise ConfigError(f"The forest refuses a setting: {error}") from error
         # Threads add up the trees in whatever order they end, which changes the last digits from call to call.
@@ -140,7 +141,12 @@ class ForestClassifier(Forest, TabularClassifier):
     _grower = "RandomForestClassifier"
 
     def _fit_model(self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None) -> None:
-        self.forest_ = self._grow(prepared, numbers)
+        self._fit_weighted(prepared, numbers, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, numbers: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self.forest_ = self._grow(prepared, numbers, weight)
         if self.oob:
             self._learn_oob(prepared, numbers, list(self.classes_))
 
@@ -163,7 +169,12 @@ class ForestRegressor(Forest, TabularRegressor):
     _grower = "RandomForestRegressor"
 
     def _fit_model(self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None) -> None:
-        self.forest_ = self._grow(prepared, values)
+        self._fit_weighted(prepared, values, eval_set)
+
+    def _fit_weighted(
+        self, prepared: pd.DataFrame, values: np.ndarray, eval_set: Prepared | None, weight: np.ndarray | None = None
+    ) -> None:
+        self.forest_ = self._grow(prepared, values, weight)
         if self.oob:
             self._learn_oob(prepared, values, ["value"])
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kagglekit.config import load_pipeline
+from kagglekit.models import registry
+
 PIPELINE = Path(__file__).parents[2] / "pipelines" / "auction" / "pipeline.toml"
 SMALL = ("--on", "arena", "--set", "experiments.forest.n_estimators=15")
 
@@ -33,3 +36,10 @@ def test_each_step_trains_and_the_date_is_what_drifts(auction, tmp_path):
     assert "sold_on (time-like" in said.out
     assert "trees have seen later rows, so this gap is what the folds guard against" in said.out
     assert (tmp_path / "reports/auction/forest-dependence.svg").is_file()
+
+
+def test_the_net_waits_to_be_trained_by_name():
+    pipeline = load_pipeline(PIPELINE, check_params=registry.check)
+    net = pipeline.experiments["net"]
+    assert (net.model, net.target_transform, net.optional) == ("fastai-tabular", "log1p", True)
+    assert "net" in pipeline.ensembles["blend-net"].members

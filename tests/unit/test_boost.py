@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from kagglekit.errors import ConfigError, MissingExtra
+from kagglekit.errors import ConfigError, DataError, MissingExtra
+from kagglekit.models import registry
 from kagglekit.models.boost import LightGBMClassifier, LightGBMRegressor
 
 
@@ -67,3 +69,26 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     X, y = rows()
     with pytest.raises(MissingExtra, match=r"kagglekit\[tabular\]"):
         LightGBMClassifier().fit(X, y)
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "forest", "extra-trees"])
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_rows_of_little_weight_count_for_little(model, task):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=400)})
+    right = (X["x"] > 0).astype(int)
+    trusted = np.arange(400) < 160
+    y = right.where(trusted, 1 - right)  # most rows say the opposite
+    settings = {"n_estimators": 20} | ({"learning_rate": 0.3} if model == "lightgbm" else {"oob": False})
+    build = partial(registry.build, model, settings, task=task, seed=0)
+    weighted = build().fit(X, y, sample_weight=np.where(trusted, 1.0, 0.001))
+    assert (np.round(weighted.predict(X)) == right).mean() > 0.95
+    assert (np.round(build().fit(X, y).predict(X)) == right).mean() < 0.7
+    with pytest.raises(DataError, match="a number above 0 for each of the 400 rows"):
+        build().fit(X, y, sample_weight=np.zeros(400))
+
+
+def test_a_model_that_cannot_weigh_rows_says_so():
+    X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 5})
+    with pytest.raises(ConfigError, match="takes no weights of rows"):
+        registry.build("knn", {}, task="regression", seed=0).fit(X, X["x"], sample_weight=np.ones(20))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.preprocessing import TargetEncoder
 
 from kagglekit.errors import DataError
@@ -47,6 +48,31 @@ def test_no_row_is_encoded_by_its_own_label_or_that_of_its_copies(row: int, valu
     own = X.index[row]
     before, after = (made(ENCODED, X.iloc[rows], labels.iloc[rows]).loc[[own]] for labels in (y, other))
     pd.testing.assert_frame_equal(before, after)
+
+
+@settings(max_examples=10, deadline=None)
+@given(group=st.integers(0, 19), value=st.floats(-1e3, 1e3))
+def test_no_group_is_encoded_by_its_own_labels(group: int, value: float) -> None:
+    X, y = shops()
+    groups = np.arange(len(X)) % 20
+    other = y.where(groups != group, value)
+    features = LearntFeatures(Recipes(**ENCODED), classification=False)
+    before, after = (features.fit_transform(X, labels, groups) for labels in (y, other))
+    pd.testing.assert_frame_equal(before[groups == group], after[groups == group])
+
+
+def test_groups_reach_the_encoding_alone_and_in_bags() -> None:
+    X, _ = shops(90)
+    groups = pd.Series(np.arange(90) // 3, index=X.index)
+    X = pd.DataFrame({"code": [f"g{g}" for g in groups]}, index=X.index)
+    y = pd.Series(np.random.default_rng(0).normal(size=30)[groups], index=X.index)  # a row's group gives it away
+    tree = registry.build("sklearn.tree.DecisionTreeRegressor", {"max_depth": 4}, task="regression", seed=0)
+    model = featured(tree, Recipes(target_encode=["code"], leave_out=["code"]))
+    bags = BaggedRegressor(model, n_estimators=1, bootstrap=False, oob=False, random_state=0)
+    for estimator in (model, bags):
+        alone, whole = (clone(estimator).fit(X, y, **more).predict(X) for more in ({}, {"groups": groups}))
+        assert np.corrcoef(alone, y)[0, 1] > 0.8
+        assert not np.corrcoef(whole, y)[0, 1] > 0.5
 
 
 @pytest.mark.parametrize("smooth", ["auto", 3.0])

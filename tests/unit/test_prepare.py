@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from kagglekit.config import load_pipeline
 from kagglekit.dataset import Prepared, RawData
-from kagglekit.errors import ConfigError, CorruptImages, DataError, FoldsError, KagglekitError
+from kagglekit.errors import ConfigError, CorruptImages, DataError, FoldsError, KagglekitError, StoreError
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 
@@ -89,11 +90,16 @@ def _broken(case: str):
         ("no id column", ConfigError, "no column 'flower'. Did you mean 'flowr'"),
     ],
 )
-def test_bad_data_is_one_clear_line(tmp_path, case, kind, says):
-    with pytest.raises(kind, match=says) as error:
-        run(tmp_path, *_broken(case))
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "data" / SLUG / "prepared").exists()
+def test_bad_data_is_one_clear_line_for_whole_tables_and_pieces(tmp_path, case, kind, says):
+    found = []
+    for name, options in (("a", {}), ("b", {"whole": 0, "rows": 7})):
+        folder = tmp_path / name
+        with pytest.raises(kind, match=says) as error:
+            run(folder, *_broken(case), **options)
+        assert "\n" not in str(error.value)
+        assert not (folder / "data" / SLUG / "prepared").exists()
+        found.append(str(error.value).replace(str(folder), ""))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +158,55 @@ def test_a_damaged_copy_is_made_again(tmp_path):
     (folder / "prepared" / "train.parquet").write_bytes(b"damaged")
     again = prepare(RawData(folder), load_pipeline(write_pipeline(tmp_path), check_params=registry.check))
     pd.testing.assert_frame_equal(again.train, prepared.train)
+
+
+@pytest.mark.parametrize("text", [PIPELINE, PIPELINE.replace("[folds]", '[data]\ndrop = ["soil"]\n[folds]')])
+def test_large_tables_in_pieces_are_the_same_tables(tmp_path, text):
+    train, test, sample = tables()
+    train["soil"] = train["soil"].where(train.index > 20)  # the first pieces hold nothing of it
+    train["only"], train["flag"] = 1.5, [True] * 50 + [None] * 40
+    test["flag"] = True
+    run(tmp_path / "a", train, test, sample, text)
+    pipeline = load_pipeline(write_pipeline(tmp_path / "a", text), check_params=registry.check)
+    whole = prepare(RawData(tmp_path / "a" / "data" / SLUG), pipeline)  # as it is read back
+    pieces = run(tmp_path / "b", train, test, sample, text, whole=0, rows=7)
+    assert "train" not in vars(pieces), "the table was read"
+    for name in ("train", "test", "sample"):
+        pd.testing.assert_frame_equal(getattr(pieces, name), getattr(whole, name))
+    assert pieces.folds.fingerprint == whole.folds.fingerprint
+    assert (pieces.competition, pieces.notes, pieces.data) == (whole.competition, whole.notes, whole.data)
+
+
+def test_large_tables_in_pieces_have_the_same_groups(tmp_path):
+    train, test, sample = tables()
+    for frame in (train, test, sample):
+        frame["flower"] = frame["flower"].str[1:].astype(int)  # pandas may keep whole ids in a row as a range
+    text = PIPELINE.replace("[folds]", '[folds]\ngroups = "groups.csv"').replace('"stratified"', '"stratified-group"')
+    for name in ("a", "b"):
+        path = tmp_path / name / "pipelines" / "flowers" / "groups.csv"
+        path.parent.mkdir(parents=True)
+        train[["flower"]].assign(group=[f"g{i // 3}" for i in range(len(train))]).to_csv(path, index=False)
+    whole = run(tmp_path / "a", train, test, sample, text)
+    pieces = run(tmp_path / "b", train, test, sample, text, whole=0, rows=7)
+    pd.testing.assert_frame_equal(pieces.train, whole.train)
+    assert pieces.folds.fingerprint == whole.folds.fingerprint
+    pd.testing.assert_series_equal(pieces.folds.groups, whole.folds.groups)
+
+
+def test_a_loaded_table_is_read_where_it_is_needed_and_only_while_it_is_the_same(tmp_path):
+    first = run(tmp_path, *tables())
+    folder = tmp_path / "data" / SLUG
+    pipeline = load_pipeline(write_pipeline(tmp_path), check_params=registry.check)
+    loaded = prepare(RawData(folder), pipeline)
+    sent = pickle.dumps(loaded)
+    assert len(sent) < len(pickle.dumps(first))
+    pd.testing.assert_frame_equal(pickle.loads(sent).train, first.train)
+    with pytest.raises(AttributeError):
+        _ = loaded.nothing
+    text = PIPELINE.replace("seed = 1", "seed = 2")
+    prepare(RawData(folder), load_pipeline(write_pipeline(tmp_path, text), check_params=registry.check))
+    with pytest.raises(StoreError, match="prepared anew"):
+        _ = loaded.train
 
 
 def test_ids_keep_their_leading_zeros(tmp_path):

@@ -453,6 +453,27 @@ def test_test_rows_are_labelled_by_the_model_that_never_saw_the_fold(tmp_path):
     assert wanted.changes(pipeline.experiment("it")) == {"pseudo": (None, "it"), "pseudo_share": (None, 1.0)}
 
 
+def test_labelled_test_rows_count_for_less_where_the_model_weighs_rows(tmp_path):
+    text = changed_keys("", more=LABELLED + "pseudo_weight = 0.05\n")
+    prepared, pipeline, store = start(tmp_path, text)
+    wanted = pipeline.experiment("pseudo")
+    light = train(prepared, wanted, store)
+    full = train(prepared, replace(wanted, pseudo_weight=1.0), store)
+    assert light.settings["pseudo"]["weight"] == 0.05
+    assert "weight" not in full.settings["pseudo"]
+    assert not light.oof.frame.equals(full.oof.frame)
+    for change in ({"model": "knn", "params": {}}, {"bags": 3}):
+        with pytest.raises(ConfigError, match="needs a model that weighs rows"):
+            train(prepared, replace(wanted, **change), store)
+
+
+def test_folds_fitted_side_by_side_get_their_test_rows_too(tmp_path):
+    prepared, pipeline, store = start(tmp_path, changed_keys("", more=LABELLED))
+    alone = train(prepared, pipeline.experiment("pseudo"), store)
+    beside = train(prepared, pipeline.experiment("pseudo"), Store(tmp_path / "beside"), n_jobs=2)
+    pd.testing.assert_frame_equal(alone.oof.frame, beside.oof.frame)
+
+
 def test_labelled_test_rows_make_chance_no_better(tmp_path):
     """Test rows that are the training rows themselves: a label by any model that saw one would be its own."""
     train_frame, test, sample = tables(n_train=150, n_test=150)
