@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit.errors import ConfigError
@@ -23,6 +23,7 @@ class Small:
             raise torch.OutOfMemoryError(f"{batch_size} images do not fit")
 
 
+@settings(max_examples=30, deadline=None)
 @given(room=st.integers(1, 200), batch_size=st.integers(1, 128), accumulate=st.integers(1, 4))
 def test_a_batch_is_halved_until_it_fits_and_a_step_sees_as_many(room: int, batch_size: int, accumulate: int) -> None:
     device = Small(room)
@@ -38,6 +39,7 @@ def test_no_room_for_one_image_is_said() -> None:
         fitting_batch(Small(0), 16, 1)
 
 
+@settings(max_examples=30, deadline=None)
 @given(n=st.integers(0, 60), step=st.integers(1, 64), room=st.integers(1, 64))
 def test_predictions_come_in_order_in_chunks_that_fit(n: int, step: int, room: int) -> None:
     def look(rows: slice) -> list[int]:

@@ -99,6 +99,6 @@ def _fits(action: Callable[[], None]) -> bool:
 
 def _let_go() -> None:
     torch = import_torch()
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
