@@ -198,7 +198,8 @@ def error_of(model: Any, batches: Any) -> float:
     model.eval()
     wrong = total = 0
     with torch.inference_mode():
-        for x, y in batches:
+        for batch in batches:
+            x, y = (part.as_subclass(torch.Tensor) for part in batch)  # fastai's own kinds do not compare
             wrong += int((model(x).argmax(1) != y).sum())
             total += len(y)
     return wrong / total

@@ -68,8 +68,9 @@ class Work:
             self.step(x, y)
 
     def plain_epoch(self) -> None:
-        for x, y in self.plain.dls.train:
-            self.step(x, y)
+        torch = import_torch()
+        for batch in self.plain.dls.train:
+            self.step(*(part.as_subclass(torch.Tensor) for part in batch))  # as fastai's CastToTensor
 
     def step(self, x: Any, y: Any) -> None:
         torch = import_torch()
