@@ -20,11 +20,12 @@ from kagglekit.contracts import Run, Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import UsageError, nearest, preview
 from kagglekit.files import sha256
+from kagglekit.identity import fit_names
 from kagglekit.models.vision.exchange import write_fastai, write_onnx
 from kagglekit.models.vision.exported import PROBE, About, ExportedModel, Facts, load, merge, write_facts
 from kagglekit.progress import Progress, Silent
+from kagglekit.refit import refit, refit_out_of_bag, write_model
 from kagglekit.store import Store
-from kagglekit.train import fit_names, refit, refit_out_of_bag, write_model
 
 __all__ = ["Export", "export_run"]
 

@@ -25,6 +25,7 @@ from kagglekit.forecast import (
     rough_table_seconds,
 )
 from kagglekit.gateway import Gateway
+from kagglekit.identity import fold_names, run_id
 from kagglekit.kernels.session import Pace
 from kagglekit.ladder import Climbed, bake_off, climb, known_candidates, load_ladder, promoted_rows
 from kagglekit.ledger import Ledger
@@ -40,7 +41,7 @@ from kagglekit.progress import Progress, Task
 from kagglekit.search import Record, load_record, search, searched, space_of, trials_name
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
-from kagglekit.train import fold_names, run_id, train, train_within
+from kagglekit.train import train, train_within
 from kagglekit.workspace import Workspace
 
 __all__ = ["Flow", "Outcome"]

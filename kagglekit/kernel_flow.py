@@ -15,6 +15,7 @@ from kagglekit.files import read_json, sha256, write_json
 from kagglekit.flow import Flow
 from kagglekit.forecast import rough_seconds
 from kagglekit.gateway import Gateway, new_mark
+from kagglekit.identity import fold_names, run_id, run_settings
 from kagglekit.kernels import notebook, plan
 from kagglekit.kernels.assignment import Assignment, kernel_slug
 from kagglekit.kernels.machines import Machine, find_machine
@@ -28,7 +29,7 @@ from kagglekit.kernels.watch import Watched, watch
 from kagglekit.progress import Progress
 from kagglekit.submission_file import read_submission
 from kagglekit.submit import refresh
-from kagglekit.train import fold_names, run_id, run_settings, train
+from kagglekit.train import train
 
 __all__ = ["KernelFlow", "Options", "Session"]
 

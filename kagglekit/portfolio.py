@@ -19,11 +19,12 @@ from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Budget, clock, rough_seconds
+from kagglekit.identity import fold_names, run_id
 from kagglekit.models import registry
 from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.progress import Progress, Silent
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import fold_names, run_id, train_within
+from kagglekit.train import train_within
 
 __all__ = ["PORTFOLIOS", "Ran", "members", "offered", "run_portfolio"]
 

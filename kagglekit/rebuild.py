@@ -18,12 +18,13 @@ from kagglekit.dataset import Prepared
 from kagglekit.ensemble import ensemble
 from kagglekit.errors import UsageError
 from kagglekit.files import sha256
+from kagglekit.identity import run_id
 from kagglekit.models import registry
 from kagglekit.progress import Progress, Silent
 from kagglekit.recipes import Recipes
 from kagglekit.store import Store
 from kagglekit.submit import write_csv
-from kagglekit.train import run_id, train
+from kagglekit.train import train
 
 __all__ = ["Rebuilt", "experiment_of", "rebuild"]
 

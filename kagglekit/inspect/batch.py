@@ -8,8 +8,8 @@ from kagglekit.errors import UsageError
 from kagglekit.inspect.sheets import Cell, Sheet
 from kagglekit.models.vision.seen import Seen
 from kagglekit.progress import Progress
+from kagglekit.refit import first_fit
 from kagglekit.report.words import plural
-from kagglekit.train import first_fit
 
 __all__ = ["batch_sheet", "sees_pictures"]
 

@@ -12,14 +12,15 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared
 from kagglekit.errors import UsageError
+from kagglekit.identity import fit_names
 from kagglekit.inspect.sheets import Cell, Sheet
 from kagglekit.models.vision.exported import ExportedModel, load
 from kagglekit.models.vision.gradcam import grad_cam
 from kagglekit.progress import Progress
+from kagglekit.refit import refit, write_model
 from kagglekit.report.losses import losses
 from kagglekit.report.words import percent, plural, printable
 from kagglekit.store import Store
-from kagglekit.train import fit_names, refit, write_model
 
 __all__ = ["fold_model", "heat_sheet"]
 

@@ -12,11 +12,11 @@ import pandas as pd
 from kagglekit.inspect.alike import rank_correlation
 from kagglekit.inspect.own_weights import own_weights
 from kagglekit.inspect.subject import Subject
+from kagglekit.refit import Refit
 from kagglekit.report.blocks import Chart
 from kagglekit.report.drawing import ACCENT, SOFT, dots, draw, grid, named_rows
 from kagglekit.report.words import number, percent, plural, signed, span, trimmed
 from kagglekit.stats import corrected_t
-from kagglekit.train import Refit
 
 __all__ = ["ColumnImportance", "Importance", "measure_importance", "reach", "shuffle_losses"]
 

@@ -12,7 +12,7 @@ from kagglekit.errors import MissingExtra, UsageError
 from kagglekit.files import atomic
 from kagglekit.models.vision.sweep import Sweep
 from kagglekit.progress import Progress
-from kagglekit.train import first_fit
+from kagglekit.refit import first_fit
 
 __all__ = ["Rates", "sweep_experiment"]
 

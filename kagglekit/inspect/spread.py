@@ -10,11 +10,11 @@ import pandas as pd
 
 from kagglekit.errors import UsageError
 from kagglekit.inspect.subject import Subject
+from kagglekit.refit import Refit
 from kagglekit.report.blocks import Chart
 from kagglekit.report.drawing import ACCENT, SOFT, draw, grid
 from kagglekit.report.words import number, plural
 from kagglekit.targets import get_target
-from kagglekit.train import Refit
 
 __all__ = ["Bin", "Spread", "measure_spread"]
 

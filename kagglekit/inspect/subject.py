@@ -16,7 +16,7 @@ from kagglekit.errors import UsageError, preview
 from kagglekit.metrics import Metric, get_metric
 from kagglekit.progress import Progress, Silent
 from kagglekit.rebuild import experiment_of
-from kagglekit.train import Refit, refit, refit_out_of_bag
+from kagglekit.refit import Refit, refit, refit_out_of_bag
 
 __all__ = ["Subject"]
 

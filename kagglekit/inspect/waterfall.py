@@ -12,10 +12,10 @@ import pandas as pd
 from kagglekit.errors import UsageError
 from kagglekit.inspect.own_weights import by_column, members
 from kagglekit.inspect.subject import Subject
+from kagglekit.refit import Refit
 from kagglekit.report.blocks import Chart
 from kagglekit.report.drawing import BETTER, SOFT, WORSE, draw, grid, named_rows
 from kagglekit.report.words import number, plural, signed, trimmed
-from kagglekit.train import Refit
 
 __all__ = ["Part", "Waterfall", "take_apart"]
 

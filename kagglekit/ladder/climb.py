@@ -12,6 +12,7 @@ from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, MissingExtra, WeightsNotFound
 from kagglekit.forecast import Budget, clock
+from kagglekit.identity import fold_names, run_id
 from kagglekit.ladder.cost import Costs
 from kagglekit.ladder.fresh import fresh_ids, fresh_score
 from kagglekit.ladder.judge import Judge, Scored, shared_split
@@ -23,7 +24,7 @@ from kagglekit.models.vision.weights import find_weights
 from kagglekit.progress import Progress, Silent
 from kagglekit.rungs import COMMON, Ladder, Rung
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import fold_names, run_id, train_within
+from kagglekit.train import train_within
 
 __all__ = ["climb"]
 

@@ -20,7 +20,7 @@ from kagglekit.ladder.memory import Memory, enough_memory
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.ladder.record import Measured, Record
 from kagglekit.progress import Progress, Silent
-from kagglekit.train import first_fit
+from kagglekit.refit import first_fit
 
 __all__ = ["Costs"]
 

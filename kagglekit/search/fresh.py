@@ -7,13 +7,14 @@ from dataclasses import replace
 from kagglekit.config import Experiment
 from kagglekit.dataset import Prepared
 from kagglekit.folds import make_folds
+from kagglekit.identity import run_id
 from kagglekit.metrics import get_metric
 from kagglekit.progress import Progress
 from kagglekit.scoring import decided
 from kagglekit.search.record import Fresh
 from kagglekit.stats import paired_bootstrap, verdict
 from kagglekit.store import Store
-from kagglekit.train import run_id, train
+from kagglekit.train import train
 
 __all__ = ["fresh_pair", "measure_again", "on_fresh_folds"]
 

@@ -15,6 +15,7 @@ from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.files import lock
 from kagglekit.forecast import Budget, clock
+from kagglekit.identity import fold_names, run_id
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.progress import Progress, Silent, Task
@@ -24,7 +25,7 @@ from kagglekit.search.space import parent_values, space_key
 from kagglekit.search.study import Study, open_study
 from kagglekit.spaces import Space
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import fold_names, run_id, train
+from kagglekit.train import train
 
 __all__ = ["search", "trial_experiment", "trials_name"]
 

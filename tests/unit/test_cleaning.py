@@ -20,15 +20,17 @@ from kagglekit.cleaning import corrected, corrections_words, read_corrections, w
 from kagglekit.compare import compare
 from kagglekit.config import load_pipeline
 from kagglekit.errors import ConfigError, DataError
+from kagglekit.identity import run_id
 from kagglekit.kernels.notebook import script
 from kagglekit.kernels.parcels import own_files
 from kagglekit.ledger import Ledger
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.rebuild import rebuild
+from kagglekit.refit import first_fit
 from kagglekit.report.families import find_families
 from kagglekit.store import Store
-from kagglekit.train import first_fit, run_id, train
+from kagglekit.train import train
 
 CLEANED = PIPELINE + '\n[experiments.clean]\nwhy = "x"\nbased_on = "forest"\ncleaning = "cleaning.csv"\n'
 WATCHING = '\n[experiments.boost]\nwhy = "x"\nmodel = "lightgbm"\nn_jobs = 1\ncleaning = "cleaning.csv"\n'

@@ -10,9 +10,10 @@ from discs import CLASSES, FAST, discs, experiment
 
 from kagglekit.errors import ConfigError, KagglekitError, UsageError
 from kagglekit.export import export_run
+from kagglekit.identity import run_id
 from kagglekit.models.vision.exported import load
 from kagglekit.store import Store
-from kagglekit.train import run_id, train
+from kagglekit.train import train
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from discs import discs
 
 from kagglekit.config import load_pipeline
 from kagglekit.models import registry
+from kagglekit.refit import refit, refit_out_of_bag
 from kagglekit.store import Store
-from kagglekit.train import refit, refit_out_of_bag, train
+from kagglekit.train import train
 
 PIPELINE = """
 [competition]

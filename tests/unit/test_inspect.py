@@ -14,7 +14,7 @@ from kagglekit.errors import UsageError
 from kagglekit.inspect import Cell, Sheet, batch_sheet, save_sheet, sees_pictures, worst_sheet
 from kagglekit.models.vision import estimator, training
 from kagglekit.models.vision.transforms import Normalizer
-from kagglekit.train import first_fit
+from kagglekit.refit import first_fit
 
 
 def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypatch):

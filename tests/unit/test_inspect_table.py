@@ -29,8 +29,9 @@ from kagglekit.inspect.spread import measure_spread
 from kagglekit.inspect.trees import measure_trees
 from kagglekit.inspect.waterfall import take_apart
 from kagglekit.inspect.weak import drop_weak
+from kagglekit.refit import refit
 from kagglekit.store import Store
-from kagglekit.train import refit, train
+from kagglekit.train import train
 
 N, N_TEST = 300, 60
 

@@ -10,13 +10,14 @@ from kagglekit.config import load_pipeline
 from kagglekit.dataset import RawData
 from kagglekit.errors import DataError, StoreError
 from kagglekit.files import read_json, sha256
+from kagglekit.identity import run_id
 from kagglekit.kernels.mounts import copy_files, find_mount, is_rerun, mount_data, mounted_files, run_type
 from kagglekit.kernels.plan import read_times
 from kagglekit.kernels.session import Pace, Printing, carry_on, visible_gpus
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.store import Store
-from kagglekit.train import run_id, train, train_within
+from kagglekit.train import train, train_within
 from kagglekit.workspace import Workspace
 
 

@@ -16,13 +16,14 @@ from kagglekit.contracts import Run
 from kagglekit.errors import UsageError
 from kagglekit.flow import Flow
 from kagglekit.forecast import Budget
+from kagglekit.identity import run_id
 from kagglekit.models import registry
 from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.portfolio import PORTFOLIOS, Ran, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import Store
-from kagglekit.train import run_id, train
+from kagglekit.train import train
 from kagglekit.workspace import Workspace
 
 

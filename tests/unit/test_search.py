@@ -17,6 +17,7 @@ from kagglekit.errors import ConfigError, DataError, StoreError
 from kagglekit.files import lock
 from kagglekit.flow import Flow
 from kagglekit.forecast import Budget
+from kagglekit.identity import run_id
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.results import Results
@@ -24,7 +25,6 @@ from kagglekit.search import Record, Trial, as_experiment, built_in, load_record
 from kagglekit.search.fresh import on_fresh_folds
 from kagglekit.search.trials import trial_experiment
 from kagglekit.store import Store
-from kagglekit.train import run_id
 from kagglekit.workspace import Workspace
 
 SPACE = "\n[search.forest]\nmin_samples_leaf = [1, 40]\nmax_features = [0.2, 1.0]\n"

@@ -30,9 +30,10 @@ from kagglekit.metrics import COLUMNWISE, get_metric
 from kagglekit.models import registry
 from kagglekit.models.several import PerTarget
 from kagglekit.prepare import prepare
+from kagglekit.refit import refit
 from kagglekit.scoring import decide
 from kagglekit.store import Store
-from kagglekit.train import refit, train
+from kagglekit.train import train
 
 PEERS = {
     "columnwise_log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=[0, 1]),

@@ -15,11 +15,13 @@ from kagglekit.contracts import Competition
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.folds import make_folds
+from kagglekit.identity import fold_names, run_id
+from kagglekit.job import Job
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import FoldResult, Store
-from kagglekit.train import _Job, fold_names, run_id, train
+from kagglekit.train import train
 
 
 def start(tmp_path: Path, text: str = PIPELINE, frames=None) -> tuple[Prepared, Pipeline, Store]:
@@ -296,7 +298,7 @@ def test_models_in_bags_keep_how_far_they_are_too(tmp_path, bags):
     facts = Competition("s", "image-classification", "log_loss", "id", "label", ("a", "b"))
     prepared = Prepared(facts, *[pd.DataFrame()] * 3, None, "data", tmp_path / "cache")
     with Store(tmp_path).draft("it-0", {}) as draft:
-        job = _Job(prepared, Experiment("it", "x", "timm", {}, bags=bags), Silent(), checkpoints=draft.checkpoints)
+        job = Job(prepared, Experiment("it", "x", "timm", {}, bags=bags), Silent(), checkpoints=draft.checkpoints)
         found = job.kept(job.estimator(0), "fold-0").get_params()
     name = "estimator__checkpoint_dir" if bags else "checkpoint_dir"
     assert found[name] == str(tmp_path / "it-0" / ".checkpoints" / "fold-0")
