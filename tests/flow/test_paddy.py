@@ -46,10 +46,9 @@ def test_from_drawing_to_a_score_and_on_to_the_next_rung(paddy, tmp_path):
     assert said.status == 0, said.err
     assert "resize squish -> crop" in said.out
     sheets = paddy("inspect", "paddy").out.split()
-    assert sheets == ["reports/paddy/lite0-crop-batch.png", "reports/paddy/lite0-crop-losses.jpg"], (
-        "what was trained last"
-    )
-    assert all((tmp_path / sheet).stat().st_size > 10_000 for sheet in sheets)
+    drawn = ["batch.png", "losses.jpg", "confusion.png"]
+    assert sheets == [f"reports/paddy/lite0-crop-{name}" for name in [*drawn, "confusion.csv"]], "what was trained last"
+    assert all((tmp_path / f"reports/paddy/lite0-crop-{name}").stat().st_size > 10_000 for name in drawn)
     said = paddy("inspect", "paddy", "lite0-longer", "--out", "sheets")
     assert said.out.splitlines()[0] == "sheets/lite0-longer-batch.png"
     assert "No losses yet. Train first: kagglekit train paddy lite0-longer" in said.out

@@ -23,7 +23,7 @@ COMPETITION = Competition("toy", "classification", "accuracy", "id", "label", ("
     [
         ({"metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"task": "classifikation"}, "Did you mean 'classification'"),
-        ({"form": "labels"}, "Did you mean 'label'"),
+        ({"form": "lable"}, "Did you mean 'label'"),
         ({"classes": ("a",)}, "at least two classes"),
         ({"classes": ("a", "a", "b")}, "listed twice"),
         ({"task": "regression"}, "classes are given, but the task is 'regression'"),

@@ -45,8 +45,8 @@ def test_the_seed_becomes_random_state() -> None:
 
 def test_image_tasks_are_their_plain_task() -> None:
     assert type(build("majority", {}, task="image-classification", seed=0)).__name__ == "Majority"
-    assert "timm" in model_names("image-classification")
-    assert "timm" not in model_names("regression")
+    assert "timm" in model_names("image-classification") and "timm" in model_names("image-regression")
+    assert "oner" in model_names("regression") and "majority" not in model_names("image-regression")
 
 
 @pytest.mark.parametrize(
