@@ -10,6 +10,9 @@ KAGGLE_PYTHON ?= $(shell python3.12 --version >/dev/null 2>&1 && echo python3.12
 KAGGLE_VENV := .venv-kaggle
 KAGGLE_READY := $(KAGGLE_VENV)/.ready
 
+# Files of tests are shared out to the cores; more than four workers would mostly load torch.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: setup submit test test-browser test-kaggle-image check format lint types layers constraints clean
 .DEFAULT_GOAL := help
 
@@ -42,7 +45,7 @@ submit: $(READY)
 	$(BIN)/kagglekit submit $(COMP)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # Without Chromium there is nothing to collect: pytest says so and exits with status 5.
 test-browser: $(READY)
@@ -51,7 +54,7 @@ test-browser: $(READY)
 # The same tests on the versions of Kaggle's notebook image, in an environment of their own; with Python 3.12 where there
 # is one, else with the same Python.
 test-kaggle-image: $(KAGGLE_READY)
-	$(KAGGLE_VENV)/bin/python -m pytest
+	$(KAGGLE_VENV)/bin/python $(PYTEST)
 
 check: lint types layers test
 
