@@ -4,7 +4,7 @@
 
 Constant means: memory holds a piece of the table, and of all rows the id, target and fold, however many columns there
 are. So each number of rows is prepared with each number of columns, in a process of its own; printed are seconds, the
-highest memory and the bytes a row above the smallest table. Bar: at most 250 bytes for each further row, whatever the
+highest memory and the bytes a row above the smallest table. Bar: at most 50 bytes for each further row, whatever the
 number of columns. The CSV is written in pieces; it has an id, numbers, two columns of levels, a date and a target.
 `--pieces` reads small files in pieces too, as large ones are.
 """
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 _AT_ONCE = 250_000
-_BAR = 250
+_BAR = 50
 _PIPELINE = """
 [competition]
 slug = "rows"
