@@ -26,7 +26,7 @@ from kagglekit.errors import ConfigError, UsageError, preview
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.provenance import git_state, versions
-from kagglekit.scoring import decide, decided, fold_scores
+from kagglekit.scoring import decide, decided, fold_scores, scores_by_fold
 from kagglekit.stats import bootstrap_interval
 from kagglekit.store import Store
 
@@ -186,10 +186,13 @@ def _blender(table: EnsembleTable, facts: Competition) -> Blender:
 
 
 def _fit_score(fitted: CrossFitted | SeveralFitted, prepared: Prepared) -> float:
-    """The score of the rows that chose weights and decision rule: too good, shown only beside the honest one."""
+    """The score of the rows that chose weights and decision rule: too good, shown only beside the honest one.
+
+    The mean over folds, as the honest one is: where folds differ in difficulty, all rows at once would score otherwise.
+    """
     facts, blended = prepared.competition, fitted.fitted()
     labels = decide(blended, blended, prepared.y, facts)
-    return get_metric(facts.metric).score(prepared.y.loc[blended.index], labels, facts.classes)
+    return float(np.mean(scores_by_fold(labels, prepared.y, prepared.folds, facts)))
 
 
 def _study(fitted: CrossFitted | SeveralFitted, prepared: Prepared) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from kagglekit.decisions import CUTS, expected_class, fit_cut, fit_thresholds
 from kagglekit.metrics import get_metric
 from kagglekit.stats import Difference, paired_bootstrap
 
-__all__ = ["calibrate", "decide", "decided", "fold_scores", "kept_if_better"]
+__all__ = ["calibrate", "decide", "decided", "fold_scores", "kept_if_better", "scores_by_fold"]
 
 
 def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: Any, competition: Competition) -> pd.DataFrame:
@@ -164,8 +164,12 @@ def fold_scores(oof: pd.DataFrame, y: pd.Series, folds: Folds, competition: Comp
 
     Rows without a prediction are left out, and so is a fold of which no row has one.
     """
+    return scores_by_fold(decided(oof, y, folds, competition), y, folds, competition)
+
+
+def scores_by_fold(frame: pd.DataFrame, y: pd.Series, folds: Folds, competition: Competition) -> tuple[float, ...]:
+    """As `fold_scores`, of predictions that the decision rule has seen already."""
     metric = get_metric(competition.metric)
-    frame = decided(oof, y, folds, competition)
     numbers = folds.assignment.iloc[:, 0].loc[frame.index]
     rows = [frame.index[numbers == fold] for fold in range(folds.n)]
     return tuple(metric.score(y.loc[i], frame.loc[i], competition.classes) for i in rows if len(i))

@@ -61,6 +61,14 @@ def test_a_blend_is_a_run_with_an_honest_score(world, method):
     assert store.load(run.id).score == run.score
 
 
+def test_without_choices_both_scores_are_the_same_measure(world, tmp_path):
+    prepared, _, runs = world
+    by_f1 = replace(prepared, competition=replace(prepared.competition, metric="f1_macro"))
+    table = EnsembleTable(method="mean")
+    run = ensemble("e", table, members_of(table, runs), by_f1, Store(tmp_path))
+    assert run.fit_score == pytest.approx(run.score, abs=1e-12)
+
+
 def test_the_order_of_members_never_matters(world, tmp_path):
     prepared, _, runs = world
     table = EnsembleTable(method="greedy")
