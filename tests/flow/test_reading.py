@@ -8,7 +8,7 @@ import json
 import pytest
 from flowers import PIPELINE, write_pipeline
 
-from kagglekit import cli
+from kagglekit.cli import results
 from kagglekit.shakeup import PUBLIC_SHARE
 
 FAST = PIPELINE.replace('slug = "flower-colours"', 'slug = "flowers"')
@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line(sent):
 
 
 def test_the_public_share_that_is_taken_is_the_same_everywhere():
-    for command in (cli.compare, cli.shakeup, cli.advise):
+    for command in (results.compare, results.shakeup, results.advise):
         assert inspect.signature(command).parameters["public_share"].default == PUBLIC_SHARE
 
 
