@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,6 +35,7 @@ from kagglekit.progress import Task
 from kagglekit.search import Record, as_experiment
 from kagglekit.shakeup import Swap
 from kagglekit.stats import Difference, Interval
+from kagglekit.workspace import SiteName
 from kagglekit.zoo import Entry, cost_name
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "final_two",
     "ladder",
     "outcome",
+    "pushed",
     "rehearsal",
     "search",
     "shakeup",
@@ -474,6 +477,16 @@ def _answer(result: Outcome) -> list[str]:
     if result.forecast and result.forecast.residual and result.forecast.residual.alarm:
         ahead += _fit(result.forecast, result.comp)
     return lines + ahead
+
+
+def pushed(url: str, site: SiteName) -> str:
+    """Where the page of a pushed notebook is; the arena of a command ends with it, and the notebook runs on."""
+    if site == "kaggle":
+        return f"Pushed: {url}"
+    return (
+        "Pushed to the practice arena; it runs on this computer. Its page, once `kagglekit arena serve` has printed an "
+        f"address: {urlsplit(url).path} there"
+    )
 
 
 def zoo_table(found: Sequence[Entry], source: str) -> str:

@@ -401,6 +401,10 @@ class Flow:
             raise UsageError(f"{self.pipeline.path} has no ensemble '{chosen}'.", hint=nearest(chosen, tables))
         layers = {member: self.ensemble(member, workers=workers) for member in self._layers(chosen)}
         combined = members_of(tables[chosen], self.runs() | self.winners() | layers)
+        if len(combined) == 1 and not self.store.has(ensemble_id(chosen, tables[chosen], combined)):
+            self.progress.say(
+                f"'{chosen}' has one member so far: the blend of one is that member, '{next(iter(combined))}'."
+            )
         make = partial(ensemble, table=tables[chosen], members=combined, prepared=self.prepared, store=self.store)
         return make(chosen) if workers is None else next(workers.map(make, [chosen]))
 

@@ -86,8 +86,9 @@ def predict(
 ) -> None:
     """What an exported model says of image files: labels with probabilities, or values."""
     from kagglekit.image_files import named_images
-    from kagglekit.models.vision.exported import load
+    from kagglekit.models.vision.exported import load, read_facts
 
+    read_facts(folder)  # a mistyped folder is told before the images are looked for, both before the model is read
     files = named_images(images)
     model = load(folder)
     found = model.answers(files)

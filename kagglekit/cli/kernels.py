@@ -37,6 +37,7 @@ def push(
     on: On = None,
 ) -> None:
     """Stage 6: plan, build a readable notebook that trains experiments on Kaggle, send what it needs, and push it."""
+    from kagglekit.console import pushed
     from kagglekit.kernel_flow import Options
 
     options = Options(accelerator, hours, submit, probe, image)
@@ -44,7 +45,7 @@ def push(
         for session in kernels.push(experiments, options, dry_run=dry_run):
             typer.echo(session.plan.words())
             typer.echo(f"Built {shown(session.notebook)}")
-            typer.echo("Dry run: nothing was sent." if dry_run else f"Pushed: {session.url}")
+            typer.echo("Dry run: nothing was sent." if dry_run else pushed(session.url, kernels.flow.workspace.site))
 
 
 def sync(comp: Comp, experiments: Experiments, on: On = None) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagglekit.errors import MissingExtra, UsageError
 from kagglekit.files import atomic
 from kagglekit.zoo.table import Entry, cost_name, costs
 
-__all__ = ["plot"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+__all__ = ["drawing", "plot"]
 
 _NAMED = 24  # names that fit
 _COLOURS = 10  # families with a colour of their own
@@ -17,7 +23,15 @@ _OTHERS = "others"
 
 
 def plot(found: Sequence[Entry], path: Path) -> None:
-    """Write the table as a PNG: accuracy against cost on a logarithmic axis, families in colours, the best joined.
+    """Write the table as a PNG; see `drawing`, which raises the same errors."""
+    figure = drawing(found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def drawing(found: Sequence[Entry]) -> Figure:
+    """The table as a figure: accuracy against cost on a logarithmic axis, families in colours, the best joined.
 
     Raises
     ------
@@ -42,13 +56,26 @@ def plot(found: Sequence[Entry], path: Path) -> None:
         axes.scatter(where, height, label=family, s=26, color="0.75" if family == _OTHERS else None)
     best = sorted((c, e.result.top1, e.result.model.partition(".")[0]) for c, e in points if e.best)
     axes.plot([c for c, _, _ in best], [t for _, t, _ in best], color="0.4", linewidth=0.8, zorder=0)
-    for cost, top1, name in best[:: max(1, -(-len(best) // _NAMED))]:
-        axes.annotate(name, (cost, top1), fontsize=7, xytext=(3, -8), textcoords="offset points")
     axes.legend(fontsize=7, loc="lower right")
     axes.grid(visible=True, which="major", alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    _name(figure, axes, best[:: max(1, -(-len(best) // _NAMED))])
+    return figure
+
+
+def _name(figure: Figure, axes: Axes, best: Sequence[tuple[float, float, str]]) -> None:
+    """Name the best, the most accurate first, below or above their points; one that fits neither way is left out."""
+    figure.draw_without_rendering()  # only then is it known where the frame lies
+    taken: list[Bbox] = []
+    for cost, top1, name in reversed(best):
+        text = axes.annotate(name, (cost, top1), fontsize=7, xytext=(0, 0), textcoords="offset points")
+        for place, side in (((3, -8), "left"), ((-3, 4), "right")):
+            text.set(position=place, horizontalalignment=side)
+            box = text.get_window_extent()
+            if axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+        else:
+            text.remove()
 
 
 def _by_family(points: Sequence[tuple[float, Entry]]) -> dict[str, list[tuple[float, float]]]:

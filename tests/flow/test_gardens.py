@@ -39,6 +39,10 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
         errors = (answers.loc[public.index] - public[list(gardens.LABELS)]) ** 2
         assert result["submission"]["public"] == pytest.approx(float((errors.mean() ** 0.5).mean()), abs=1e-4)
         return
+    write_pipeline(tmp_path, gardens.PIPELINE + '[ensembles.alone]\nmembers = ["linear"]\n', "gardens")
+    alone = kagglekit("ensemble", "gardens", "alone")
+    assert "'alone' has one member so far: the blend of one is that member, 'linear'." in alone.err
+    write_pipeline(tmp_path, gardens.PIPELINE, "gardens")
     board = kagglekit("board", "gardens")
     assert board.status == 0, board.err
     assert "linear" in board.out

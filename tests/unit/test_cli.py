@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from kagglekit.cli import app
+from kagglekit.errors import StoreError
+
 HEAVY = (
     *("numpy", "pandas", "sklearn", "torch", "timm", "fastai", "lightgbm", "kaggle", "pydantic", "starlette", "rich"),
     *("jinja2", "matplotlib"),
@@ -58,3 +61,8 @@ def test_the_version_is_told(tmp_path):
         check=True,
     )
     assert done.stdout.startswith("kagglekit 0.")
+
+
+def test_what_is_named_first_is_missed_first(tmp_path):
+    with pytest.raises(StoreError, match="nowhere holds no exported model"):
+        app(["predict", str(tmp_path / "nowhere"), str(tmp_path / "no-picture.jpg")])

@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit.advice import Advice, Pair, Prospect, Step
 from kagglekit.board import Row, change_words
 from kagglekit.compare import Comparison, Seeds
-from kagglekit.console import advice, blend, comparison, final_two, outcome, shakeup, table
+from kagglekit.console import advice, blend, comparison, final_two, outcome, pushed, shakeup, table
 from kagglekit.contracts import Predictions, Run, Submission
 from kagglekit.flow import Outcome
 from kagglekit.outlook import Outlook, RunForecast
@@ -207,3 +207,11 @@ def test_advice_without_anything_sent_or_worth_sending():
     assert text.endswith("there is one candidate only.")
     assert "Nothing left is worth a slot" in advice(advised(steps=()))
     assert "Not submitted yet" not in final_two(advised(sent=("forest", "larger")))
+
+
+def test_a_practice_notebook_has_no_address_that_dies_with_the_command():
+    url = "http://127.0.0.1:4711/code/competitor/kagglekit-flowers-forest"
+    assert pushed("https://www.kaggle.com/code/ann/it", "kaggle") == "Pushed: https://www.kaggle.com/code/ann/it"
+    words = pushed(url, "arena")
+    assert "kagglekit arena serve" in words
+    assert "/code/competitor/kagglekit-flowers-forest" in words and "4711" not in words

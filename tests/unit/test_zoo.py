@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import combinations
 
 import pytest
 from fakes import Remembering
@@ -23,6 +24,7 @@ from kagglekit.zoo import (
     shipped_results,
     speeds_file,
 )
+from kagglekit.zoo.plot import drawing
 from kagglekit.zoo.speed import counts
 
 A = Result("small.a", "one", 70.0, 224, 5.0, 1.0)
@@ -137,3 +139,15 @@ def test_the_plot_is_a_picture(tmp_path):
     with pytest.raises(UsageError, match="known cost"):
         plot(entries([D], {}), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_names_in_the_plot_cross_neither_the_frame_nor_each_other():
+    (axes,) = drawing(entries([A, B, C, D], {})).axes
+    assert {text.get_text() for text in axes.texts} == {"small", "large"}
+    figure = drawing(entries(shipped_results(), {}))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) >= 15
+    assert all(axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 for box in boxes)
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
