@@ -7,16 +7,20 @@ resized there exactly as they were for training.
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
-from kagglekit.errors import UsageError
+from kagglekit.errors import CorruptImages, UsageError
 from kagglekit.files import link_or_copy
 from kagglekit.image_files import named_images
-from kagglekit.models.vision.exported import load, read_facts
+from kagglekit.models.vision.decoding import find_corrupt
+from kagglekit.models.vision.exported import load
+from kagglekit.models.vision.facts import Facts, read_facts
 
 __all__ = ["write_space"]
 
@@ -24,13 +28,17 @@ _READER = "kagglekit.models.vision.exported"
 _PYTHON = "3.11"
 # As of this writing gradio forbids the newest Pillow, so that neither is pinned; what matters for answers is.
 _PINNED = ("torch", "timm")
-_LOOSE = ("gradio>=5", "numpy", "pandas", "pillow", "pydantic", "safetensors", "scikit-learn", "scipy", "threadpoolctl")
+_LOOSE = ("gradio>=5", "numpy", "pandas", "pillow", "pydantic", "safetensors")
 
-_APP = '''"""{title}: a page that says what is in a picture. Run it with: python app.py"""
+# What people wrote is put in as literals of Python and of JSON, which YAML reads: no name can be code, or break a line.
+_APP = '''"""A page that says what is in a picture. Run it with: python app.py"""
 
 from pathlib import Path
 
-import gradio as gr
+try:
+    import gradio as gr
+except ModuleNotFoundError:
+    raise SystemExit("This page needs gradio: pip install -r requirements.txt") from None
 
 from kagglekit.models.vision.exported import load
 
@@ -48,7 +56,7 @@ def classify(picture):
 
 page = gr.Interface(
     fn=classify,
-    inputs=gr.Image(type="filepath", label="A picture"),
+    inputs=gr.Image(type="filepath", image_mode=None, label="A picture"),  # the file as it is, whatever its colours
     outputs=gr.Label(num_top_classes={top}),
     title={title!r},
     description={words!r},
@@ -61,7 +69,7 @@ if __name__ == "__main__":
 '''
 
 _CARD = """---
-title: {title}
+title: {title_json}
 sdk: gradio
 python_version: "{python}"
 app_file: app.py
@@ -85,7 +93,7 @@ def write_space(folder: Path, to: Path, *, examples: Sequence[Path] = ()) -> Pat
     to : Path
         It must not exist.
     examples : sequence of Path
-        Pictures to be offered on the page.
+        Pictures to be offered on the page. They are copied; of one name, later ones get a number.
 
     Raises
     ------
@@ -93,6 +101,8 @@ def write_space(folder: Path, to: Path, *, examples: Sequence[Path] = ()) -> Pat
         `folder` holds no exported model, or was changed since.
     UsageError
         Its answers are no labels, `to` is there already, or an example is not there.
+    CorruptImages
+        Names the examples that are no sound pictures.
     """
     facts = read_facts(folder)
     if not facts.has_labels:
@@ -100,23 +110,48 @@ def write_space(folder: Path, to: Path, *, examples: Sequence[Path] = ()) -> Pat
     if to.exists():
         raise UsageError(f"{to} exists already and was left alone.", hint="Name another folder with --to.")
     pictures = named_images(examples)
+    if bad := find_corrupt(pictures):
+        raise CorruptImages([f"{path} ({why})" for path, why in bad], hint="Leave them out.")
     load(folder)
     to.parent.mkdir(parents=True, exist_ok=True)
-    title = facts.about.name.replace("-", " ").capitalize()
-    words = f"Trained with kagglekit: {facts.about.score}." if facts.about.score else "Trained with kagglekit."
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as name:
         space = Path(name) / "space"
-        for file in facts.needed:
-            link_or_copy(folder / file, space / "model" / file)
-        for picture in pictures:
-            link_or_copy(picture, space / "examples" / picture.name)
+        _copy_model(folder, facts, space / "model")
+        _copy_examples(pictures, space / "examples")
         _copy_reader(space)
-        labels = ", ".join(str(label) for label in facts.columns)
-        _write(space / "app.py", _APP.format(title=title, words=words, top=min(5, len(facts.columns))))
-        _write(space / "README.md", _CARD.format(title=title, words=words, labels=labels, python=_PYTHON))
-        _write(space / "requirements.txt", "".join(f"{line}\n" for line in _requirements()))
+        _write_page(facts, space)
         space.replace(to)
     return to
+
+
+def _copy_model(folder: Path, facts: Facts, to: Path) -> None:
+    tensors = {member.file for member in facts.members}
+    to.mkdir(parents=True)
+    for file in facts.needed:
+        # Tensors are large and nobody edits them; what a person may edit must not change in the other folder too.
+        (link_or_copy if file in tensors else shutil.copyfile)((folder / file).resolve(), to / file)
+
+
+def _copy_examples(pictures: Sequence[Path], to: Path) -> None:
+    taken: set[str] = set()
+    for picture in pictures:
+        to.mkdir(exist_ok=True)
+        names = (f"{picture.stem}{'' if n == 1 else f'-{n}'}{picture.suffix}" for n in count(1))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
+        shutil.copyfile(picture, to / name)
+
+
+def _write_page(facts: Facts, space: Path) -> None:
+    about, labels = facts.about, ", ".join(str(label) for label in facts.columns)
+    title = about.name.replace("-", " ").capitalize()
+    words = f"Trained with kagglekit: {about.score}." if about.score else "Trained with kagglekit."
+    if facts.cuts:
+        words += f" Not the likeliest label was scored: {facts.cuts.words(facts.columns)}."
+    top, card = min(5, len(facts.columns)), {"title_json": json.dumps(title), "words": words, "labels": labels}
+    _write(space / "app.py", _APP.format(title=title, words=words, top=top))
+    _write(space / "README.md", _CARD.format(**card, python=_PYTHON))
+    _write(space / "requirements.txt", "".join(f"{line}\n" for line in _requirements()))
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from kagglekit.config import Experiment
 from kagglekit.contracts import Run, Split
@@ -22,9 +21,12 @@ from kagglekit.errors import UsageError, nearest, preview
 from kagglekit.files import sha256
 from kagglekit.identity import fit_names
 from kagglekit.models.vision.exchange import write_fastai, write_onnx
-from kagglekit.models.vision.exported import PROBE, About, ExportedModel, Facts, load, merge, write_facts
+from kagglekit.models.vision.exported import ExportedModel, load
+from kagglekit.models.vision.facts import PROBE, About, Cuts, Facts, write_facts
+from kagglekit.models.vision.saving import merge
 from kagglekit.progress import Progress, Silent
 from kagglekit.refit import refit, refit_out_of_bag, write_model
+from kagglekit.scoring import cuts
 from kagglekit.store import Store
 
 __all__ = ["Export", "export_run"]
@@ -32,7 +34,7 @@ __all__ = ["Export", "export_run"]
 _ALL = "all"
 _FOLDS = "folds"
 _COMPARED = 64  # test rows on which the exported model is held against the run
-_ROUNDING = 1e-4
+_ROUNDING, _TF32 = 1e-4, 1e-2  # on a CPU; on a GPU, which multiplies with ten bits
 _PICKLED = "export.pkl is a pickle: opening it runs what is in it, so open only those you trust. It needs kagglekit."
 
 
@@ -96,7 +98,7 @@ def export_run(
     UsageError
         The run is a blend or has no image models, there is no such fit, or there is something at `folder`.
     StoreError, MissingExtra
-        See `kagglekit.models.vision.exported` and `exchange`.
+        See `kagglekit.models.vision.saving` and `exchange`.
     """
     _refuse(run, experiment, folder)
     maker = _Maker(run, prepared, experiment, store, progress or Silent())
@@ -104,12 +106,15 @@ def export_run(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
         work = Path(name)
         parts = dict(maker.parts(fit, work))
-        about = About(name=run.name, fitted=maker.fitted(fit, parts), score=maker.score(fit))
+        score = "; ".join(part for part in (maker.score(fit), *maker.left_out) if part)
+        about = About(name=run.name, fitted=maker.fitted(fit, parts), score=score)
         facts = merge(parts, work / "whole", about=about, plain=maker.plain)
         model = load(work / "whole")
-        notes = [maker.agreement(fit, model), *_others(model, work / "whole", fastai=fastai, onnx=onnx)]
+        notes = [maker.agreement(fit, model), maker.rule, *_others(model, work / "whole", fastai=fastai, onnx=onnx)]
+        if maker.cuts and (fastai or onnx):
+            notes.append("export.pkl and model.onnx give probabilities only: the cuts are not in them.")
         extra = {f: sha256(work / "whole" / f) for f in _FORMS if (work / "whole" / f).is_file()}
-        facts = facts.model_copy(update={"sha256": facts.sha256 | extra})
+        facts = facts.model_copy(update={"sha256": facts.sha256 | extra, "cuts": maker.cuts})
         write_facts(facts, work / "whole")
         (work / "whole").replace(folder)
     return Export(folder, facts, tuple(note for note in notes if note))
@@ -175,11 +180,12 @@ class _Maker:
             ids = self.prepared.train.index
             everything = Split(0, 0, ids, ids[:0])
             return [(n.replace("fold-0", "all"), everything, i) for i, n in enumerate(self._names(everything))]
-        if self.run.kind == "oob":
-            return [("oob", None, 0)]
-        splits = {split.name: split for split in self.prepared.folds.splits()}
+        is_oob = self.run.kind == "oob"
+        splits = {} if is_oob else {split.name: split for split in self.prepared.folds.splits()}
         if fit not in (_FOLDS, *splits):
             raise UsageError(f"There is no fit '{fit}'.", hint=nearest(fit, [_FOLDS, _ALL, *splits]))
+        if is_oob:
+            return [("oob", None, 0)]
         chosen = list(splits.values()) if fit == _FOLDS else [splits[fit]]
         return [(name, split, i) for split in chosen for i, name in enumerate(self._names(split))]
 
@@ -214,20 +220,54 @@ class _Maker:
             return f"no honest score, as no row was held out; the folds' models of the same settings had {known}"
         if run.kind == "oob":
             return f"{known} out of bag: by the bags that did not see the row, about a third of them"
-        if fit != _FOLDS:
-            number = [split.name for split in self.prepared.folds.splits()].index(fit)
-            return f"{run.metric} {run.scores[number]:.4f} on the rows of {fit}, which it did not see"
-        return f"{known} over folds: each model alone on rows it did not see; their mean was not scored"
+        if fit == _FOLDS:
+            return f"{known} over folds: each model alone on rows it did not see; their mean was not scored"
+        names = [split.name for split in self.prepared.folds.splits()]
+        if len(run.scores) < len(names):  # scored over the rows of all repeats together
+            return f"{known} over folds, of which {fit} is one"
+        return f"{run.metric} {run.scores[names.index(fit)]:.4f} on the rows of {fit}, which it did not see"
+
+    @property
+    def left_out(self) -> list[str]:
+        """What was done to the run's predictions before they were scored, and is not done to these."""
+        found = []
+        if self.experiment.calibrate != "none":
+            found.append(f"that was after calibrate = {self.experiment.calibrate!r}, which is not exported")
+        if self.prepared.competition.decision != "argmax" and self.cuts is None:
+            found.append(f"that was after decision = {self.prepared.competition.decision!r}, which is not exported")
+        return found
+
+    @cached_property
+    def cuts(self) -> Cuts | None:
+        """The rule by which the run's own submission chooses labels, fitted on all of its out-of-fold rows."""
+        facts = self.prepared.competition
+        # A cut of mended probabilities says nothing of these.
+        if facts.decision == "argmax" or facts.targets or self.experiment.calibrate != "none":
+            return None
+        values = [0.0, 1.0] if facts.decision == "threshold" else [float(label) for label in facts.classes]
+        return Cuts(values=values, bounds=list(cuts(self.run.oof.frame, self.prepared.y, facts)))
+
+    @property
+    def rule(self) -> str:
+        if self.cuts is None:
+            return ""
+        return f"Labels are chosen as the run's are, by its out-of-fold rows: {self.cuts.words(self._labels)}."
+
+    @property
+    def _labels(self) -> list[str | int]:
+        return list(self.prepared.competition.classes)
 
     def agreement(self, fit: str, model: ExportedModel) -> str:
         """Whether the exported model says of test rows what the run stored."""
         if fit != _FOLDS and self.run.kind != "oob":
             return ""
         if self.experiment.calibrate != "none":
-            return f"The run's probabilities were mended by calibrate = {self.experiment.calibrate!r}; these are not."
+            return ""
         rows = self.prepared.test.iloc[:_COMPARED]
         stored = self.run.test.frame.loc[rows.index].to_numpy(float)
-        off = float(np.abs(model.answers(list(rows["path"])).to_numpy() - stored).max(initial=0.0))
-        if off <= _ROUNDING * max(1.0, float(np.abs(stored).max(initial=0.0))):
+        off = model.facts.distance(model.answers(list(rows["path"])), stored)
+        if off <= _ROUNDING:
             return f"It predicts what the run stored: {len(rows)} test rows, off by {off:.1g} at most."
+        if off <= _TF32 and model.device.type != "cpu":
+            return f"It predicts what the run stored, as far as a GPU rounds: {len(rows)} test rows, off by {off:.1g}."
         return f"It predicts otherwise than the run stored, by up to {off:.2g}: packages or machine are others now."

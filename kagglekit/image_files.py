@@ -26,7 +26,7 @@ def image_names(folder: Path) -> list[str]:
 
 
 def named_images(given: Iterable[Path]) -> list[Path]:
-    """Files as they are given, and the images of folders among them.
+    """Files as they are given, and the images of folders among them; each once.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def named_images(given: Iterable[Path]) -> list[Path]:
         if not path.exists():
             raise UsageError(f"There is no file {path}.")
         found += inside
-    return found
+    return list(dict.fromkeys(found))
 
 
 def pattern_of(labels: str, target: str, where: str) -> re.Pattern[str]:

@@ -14,7 +14,8 @@ from kagglekit.contracts import Split
 from kagglekit.dataset import Prepared
 from kagglekit.identity import seed_of
 from kagglekit.job import Job, out_of_bag
-from kagglekit.models.vision import exported
+from kagglekit.models.vision.facts import About
+from kagglekit.models.vision.saving import save
 from kagglekit.progress import Progress, Silent
 
 __all__ = ["Refit", "first_fit", "refit", "refit_out_of_bag", "write_model"]
@@ -141,10 +142,10 @@ def write_model(prepared: Prepared, experiment: Experiment, estimator: Any, fold
         It is no image model, or was fitted on one label alone.
     """
     facts = prepared.competition
-    exported.save(
+    save(
         estimator,
         folder,
-        about=exported.About(name=experiment.name),
+        about=About(name=experiment.name),
         columns=facts.columns if facts.targets else facts.classes or facts.columns,
         transform=experiment.target_transform,
     )

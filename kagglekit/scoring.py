@@ -10,11 +10,11 @@ import pandas as pd
 
 from kagglekit.calibration import Method, calibrated
 from kagglekit.contracts import Competition, Folds
-from kagglekit.decisions import CUTS, expected_class, fit_cut, fit_thresholds
+from kagglekit.decisions import CUTS, Thresholds, expected_class, fit_cut, fit_thresholds
 from kagglekit.metrics import get_metric
 from kagglekit.stats import Difference, paired_bootstrap
 
-__all__ = ["calibrate", "decide", "decided", "fold_scores", "kept_if_better", "scores_by_fold"]
+__all__ = ["calibrate", "cuts", "decide", "decided", "fold_scores", "kept_if_better", "scores_by_fold"]
 
 
 def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: Any, competition: Competition) -> pd.DataFrame:
@@ -40,11 +40,28 @@ def decide(frame: pd.DataFrame, reference: pd.DataFrame, y: Any, competition: Co
         return pd.concat(parts, axis=1)
     if competition.decision == "threshold":
         return _cut(frame, reference, y, competition)
-    classes = [int(c) for c in competition.classes]
-    values = expected_class(reference, classes)
-    labels = fit_thresholds(y.loc[reference.index], values, classes).apply(expected_class(frame, classes))
+    classes = tuple(int(c) for c in competition.classes)
+    labels = Thresholds(classes, cuts(reference, y, competition)).apply(expected_class(frame, classes))
     hits = labels.to_numpy()[:, None] == np.array(classes)[None, :]
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
+
+
+def cuts(reference: pd.DataFrame, y: pd.Series, competition: Competition) -> tuple[float, ...]:
+    """Where the rule of a competition of one target cuts, fitted on the rows of `reference`.
+
+    Returns
+    -------
+    tuple of float
+        For "threshold", from which probability of the second class on it is taken; for "shares", the bounds of the
+        expected class.
+    """
+    if competition.decision == "threshold":
+        metric = competition.metric if competition.metric in CUTS else "accuracy"
+        label = competition.classes[1]
+        known = (y.loc[reference.index] == label).to_numpy()
+        return (fit_cut(known, reference[str(label)].to_numpy(dtype=float), metric),)
+    classes = [int(c) for c in competition.classes]
+    return fit_thresholds(y.loc[reference.index], expected_class(reference, classes), classes).bounds
 
 
 def decided(oof: pd.DataFrame, y: Any, folds: Folds, competition: Competition) -> pd.DataFrame:
@@ -140,10 +157,8 @@ def _by_others(
 
 
 def _cut(frame: pd.DataFrame, reference: pd.DataFrame, y: pd.Series, competition: Competition) -> pd.DataFrame:
-    metric = competition.metric if competition.metric in CUTS else "accuracy"
-    label = competition.classes[1]
-    found = fit_cut((y.loc[reference.index] == label).to_numpy(), reference[str(label)].to_numpy(dtype=float), metric)
-    positive = frame[str(label)].to_numpy(dtype=float) >= found
+    (found,) = cuts(reference, y, competition)
+    positive = frame[str(competition.classes[1])].to_numpy(dtype=float) >= found
     hits = np.column_stack([~positive, positive])
     return pd.DataFrame(hits.astype(np.float32), index=frame.index, columns=frame.columns)
 

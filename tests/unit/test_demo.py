@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -14,14 +15,16 @@ import pytest
 from test_exported import FAST, PATHS, X, numbers, y
 
 from kagglekit.demo import write_space
-from kagglekit.errors import UsageError
+from kagglekit.errors import CorruptImages, UsageError
 from kagglekit.models.vision.estimator import TimmClassifier, TimmRegressor
-from kagglekit.models.vision.exported import About, load, save
+from kagglekit.models.vision.exported import load
+from kagglekit.models.vision.facts import About
+from kagglekit.models.vision.saving import save
 
 # The little of gradio that app.py uses, recorded.
 STAND_IN = """
 class Image:
-    def __init__(self, type, label): self.type = type
+    def __init__(self, type, label, image_mode): self.type = type
 class Label:
     def __init__(self, num_top_classes): self.most = num_top_classes
 class Interface:
@@ -66,10 +69,50 @@ def test_what_a_space_needs_is_named(folder, tmp_path):
     assert {"sdk: gradio", "app_file: app.py"} <= set((space / "README.md").read_text().splitlines())
     copied = {p.relative_to(space).as_posix() for p in space.rglob("*.py")}
     assert "kagglekit/models/vision/exported.py" in copied
+    assert len(copied) < 25
+    imported = "\n".join((space / file).read_text() for file in copied)
+    assert "scikit-learn" not in requirements and "sklearn" not in imported
     assert not {c for c in copied if "arena" in c or c == "kagglekit/train.py"}, "no more than it takes"
 
 
+def test_names_and_scores_are_never_code(folder, tmp_path):
+    path = folder / "model.json"
+    facts = json.loads(path.read_text())
+    facts["about"] = {"name": 'x"""\nraise SystemExit("run")\n"""', "score": "a: b\n---\nsdk: static"}
+    path.write_text(json.dumps(facts))
+    space = write_space(folder, tmp_path / "space")
+    tree = ast.parse((space / "app.py").read_text())
+    assert not [node for node in tree.body if isinstance(node, ast.Raise)]
+    head = (space / "README.md").read_text().split("---\n")[1].splitlines()
+    assert [line.partition(":")[0] for line in head] == ["title", "sdk", "python_version", "app_file"]
+    assert json.loads(head[0].partition(": ")[2]) == 'X"""\nraise systemexit("run")\n"""'
+
+
+def test_examples_are_copies_under_names_of_their_own(folder, tmp_path):
+    for place, source in zip("ab", PATHS, strict=False):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "leaf.png").symlink_to(source)
+    given = [tmp_path / "a", tmp_path / "b/leaf.png", tmp_path / "a/leaf.png"]
+    space = write_space(folder, tmp_path / "space", examples=given)
+    found = sorted((space / "examples").iterdir())
+    assert [p.name for p in found] == ["leaf-2.png", "leaf.png"], "each once"
+    assert [p.read_bytes() for p in found] == [Path(PATHS[n]).read_bytes() for n in (1, 0)]
+    assert not any(p.is_symlink() or p.stat().st_nlink > 1 for p in found)
+    assert (space / "model/model.json").stat().st_nlink == 1, "what a person may edit is not shared"
+
+
+def test_without_gradio_the_page_says_what_to_install(folder, tmp_path):
+    space = write_space(folder, tmp_path / "space")
+    code = "import sys; sys.modules['gradio'] = None; import app"
+    done = subprocess.run([sys.executable, "-c", code], cwd=space, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "This page needs gradio: pip install -r requirements.txt\n"
+
+
 def test_what_cannot_be_shown_is_one_line(folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(CorruptImages, match=r"notes\.txt"):
+        write_space(folder, tmp_path / "space", examples=[tmp_path / "notes.txt"])
     with pytest.raises(UsageError, match="no file"):
         write_space(folder, tmp_path / "space", examples=[tmp_path / "gone.jpg"])
     save(TimmRegressor(**FAST).fit(X, numbers), tmp_path / "values", about=About(name="it"))

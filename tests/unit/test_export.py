@@ -10,8 +10,10 @@ from discs import CLASSES, FAST, discs, experiment
 
 from kagglekit.errors import ConfigError, KagglekitError, UsageError
 from kagglekit.export import export_run
+from kagglekit.folds import make_folds
 from kagglekit.identity import run_id
 from kagglekit.models.vision.exported import load
+from kagglekit.scoring import decide
 from kagglekit.store import Store
 from kagglekit.train import train
 
@@ -70,6 +72,42 @@ def test_a_model_on_all_rows_has_no_honest_score_and_says_so(data, tmp_path):
     assert "test rows" not in made.words()
 
 
+@pytest.mark.parametrize(
+    ("classes", "metric", "decision", "says"),
+    [
+        ((0, 1), "f1", "threshold", "a picture is called '1' above a probability of"),
+        ((0, 1, 2), "qwk", "shares", "the mean class is cut at"),
+    ],
+)
+def test_labels_are_chosen_by_the_runs_own_rule(data, classes, metric, decision, says, tmp_path):
+    numbers = data.train["label"].map({name: min(n, len(classes) - 1) for n, name in enumerate(CLASSES)})
+    facts = replace(data.competition, classes=classes, metric=metric, decision=decision)
+    data = replace(data, competition=facts, train=data.train.assign(label=numbers))
+    it, store = experiment("timm-features", C=0.1, keep_models=True), Store(tmp_path / "runs")
+    run = train(data, it, store)
+    made = export_run(run, data, it, store, tmp_path / "it")
+    assert f"Labels are chosen as the run's are, by its out-of-fold rows: {says}" in made.words()
+    chosen = decide(run.test.frame, run.oof.frame, data.y, facts).idxmax(axis=1).map(int)
+    assert load(made.folder).predict(list(data.test["path"])).tolist() == chosen.tolist()
+    mended = export_run(run, data, replace(it, calibrate="clip"), store, tmp_path / "mended")
+    assert mended.facts.cuts is None
+    assert f"after decision = '{decision}', which is not exported" in mended.words()
+    assert "after calibrate = 'clip', which is not exported" in mended.facts.about.score
+
+
+def test_a_fold_of_repeats_that_were_scored_together_has_no_score_of_its_own(data, tmp_path):
+    data = replace(data, folds=make_folds(data.train.index, scheme="kfold", n=2, repeats=2, seed=0))
+    it, store = experiment("timm-features", C=0.1, keep_models=True), Store(tmp_path / "runs")
+    run = train(data, it, store)
+    one = export_run(run, data, it, store, tmp_path / "one", fit="repeat-1-fold-1")
+    assert f"{run.scores[3]:.4f} on the rows of repeat-1-fold-1" in one.words()
+    together = replace(run, scores=run.scores[:2])
+    assert (
+        "of which repeat-1-fold-1 is one"
+        in export_run(together, data, it, store, tmp_path / "both", fit="repeat-1-fold-1").words()
+    )
+
+
 def test_bags_are_exported_together(data, tmp_path):
     it, store = experiment(**FAST, bags=6, validation="oob", keep_models=True), Store(tmp_path / "runs")
     run = train(data, it, store)
@@ -77,6 +115,8 @@ def test_bags_are_exported_together(data, tmp_path):
     assert len(made.facts.members) == 6
     assert "out of bag" in made.words()
     assert "It predicts what the run stored" in made.words()
+    with pytest.raises(UsageError, match="no fit 'fold-0'"):
+        export_run(run, data, it, store, tmp_path / "one", fit="fold-0")
 
 
 @pytest.mark.parametrize(

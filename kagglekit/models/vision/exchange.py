@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 
 from kagglekit.errors import MissingExtra, StoreError, UsageError
 from kagglekit.files import atomic
-from kagglekit.models.vision.exported import ExportedModel, Facts
+from kagglekit.models.vision.exported import ExportedModel
+from kagglekit.models.vision.facts import Facts
 from kagglekit.models.vision.runtime import contained_import, import_torch
 
 __all__ = ["Opened", "write_fastai", "write_onnx"]
@@ -81,14 +84,15 @@ def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
     # No callbacks of its own: what a Learner carries is pickled too, and CSVLogger's open file cannot be.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # export and load_learner warn of pickles, which ours says in its own words
-        learner = Learner(loaders, _log_of(model.module.cpu()), loss_func=CrossEntropyLossFlat(), path=Path(folder))
-        learner.export()
+        with _on_cpu(model) as module:
+            learner = Learner(loaders, _log_of(module), loss_func=CrossEntropyLossFlat(), path=Path(folder))
+            learner.export()
+            expected = _answered(module, opened(str(probe))[None])
         again = load_learner(Path(folder) / "export.pkl")
         with again.no_bar():
             said = again.predict(str(probe))[2].numpy()
+        _check("export.pkl", facts, said, expected)
         (Path(folder) / "export.pkl").replace(path)
-    model.module.to(model.device)
-    _check("export.pkl", said, facts.probe)
 
 
 class _First:
@@ -144,20 +148,20 @@ def write_onnx(model: ExportedModel, path: Path, probe: Path) -> None:
     except ImportError as error:
         raise MissingExtra("ONNX", error.name or "onnx", "onnx") from error
     del onnx, onnxscript  # torch's exporter imports them by itself
-    module, inside = model.module.cpu(), model.pixels([probe]).cpu()
+    inside = model.pixels([probe]).cpu()
 
     class Answers(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, module: Any) -> None:
             super().__init__()
             self.inside = module
 
         def forward(self, pixels: Any) -> Any:
             return self.inside(pixels).float()
 
-    with atomic(path) as file, warnings.catch_warnings():
+    with _on_cpu(model) as module, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own insides
         made = torch.onnx.export(
-            Answers().eval(),
+            Answers(module).eval(),
             (inside.repeat(2, 1, 1, 1, 1),),
             dynamo=True,
             verbose=False,
@@ -166,13 +170,31 @@ def write_onnx(model: ExportedModel, path: Path, probe: Path) -> None:
             output_names=["answers"],
             dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
         )
-        file.write(made.model_proto.SerializeToString())
-    model.module.to(model.device)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    _check("The ONNX graph", session.run(["answers"], {"pixels": inside.numpy()})[0], [model.facts.probe])
+        expected = _answered(module, inside)
+    graph = made.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    said = session.run(["answers"], {"pixels": inside.numpy()})[0]
+    _check("The ONNX graph", model.facts, said, expected)
+    with atomic(path) as file:
+        file.write(graph)
 
 
-def _check(what: str, said: Any, expected: Any) -> None:
-    off = float(np.abs(np.asarray(said) - np.asarray(expected)).max())
+@contextmanager
+def _on_cpu(model: ExportedModel) -> Iterator[Any]:
+    """The model's module there for as long as the block runs."""
+    try:
+        yield model.module.cpu()
+    finally:
+        model.module.to(model.device)
+
+
+def _answered(module: Any, pixels: Any) -> np.ndarray:
+    torch = import_torch()
+    with torch.inference_mode():
+        return np.asarray(module(pixels.as_subclass(torch.Tensor)))
+
+
+def _check(what: str, facts: Facts, said: Any, expected: Any) -> None:
+    off = facts.distance(np.reshape(said, np.shape(expected)), expected)
     if not off <= _SAME:
         raise StoreError(f"{what} predicts otherwise than the model, by up to {off:.2g}; it was not written.")

@@ -308,11 +308,15 @@ class FrozenFeaturesRegressor(RegressorMixin, _Frozen):
         except (TypeError, ValueError) as error:
             raise DataError(f"A regression needs numbers for y ({error}).") from error
         penalties = _PENALTIES if self.C is None else np.array([1 / self.C])
-        self.head_ = make_pipeline(StandardScaler(), RidgeCV(alphas=penalties)).fit(self._features(X), values)
+        self.head_ = make_pipeline(StandardScaler(), RidgeCV(alphas=penalties)).fit(self._doubles(X), values)
         self.C_ = float(1 / self.head_[-1].alpha_)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Values of shape (n_samples,)."""
         check_is_fitted(self, "head_")
-        return self.head_.predict(self._features(X)) if len(X) else np.empty(0)
+        return self.head_.predict(self._doubles(X)) if len(X) else np.empty(0)
+
+    def _doubles(self, X: pd.DataFrame) -> np.ndarray:
+        # In single precision, values far from nought lose the digits by which they differ: years, moments in time.
+        return self._features(X).astype(np.float64)

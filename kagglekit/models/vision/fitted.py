@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from kagglekit.models.vision.decoding import Resize, height_width
 from kagglekit.models.vision.estimator import TimmEstimator
 from kagglekit.models.vision.features import FrozenFeatures, FrozenFeaturesRegressor
 from kagglekit.models.vision.objective import MultiHead, MultiLabel, Objective, Ordinal, Regression
-from kagglekit.models.vision.runtime import import_torch, quiet, repeatable
+from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
 from kagglekit.models.vision.views import view_maps
 from kagglekit.models.vision.weights import create_backbone
 
@@ -83,7 +83,12 @@ def fitted_networks(estimator: Any) -> list[Fitted]:
     UsageError
         It is none, or was fitted on a single class, which takes no network.
     """
-    inside = list(getattr(estimator, "estimators_", None) or [estimator])
+    inside = getattr(estimator, "estimators_", None) or [estimator]
+    if isinstance(inside, Mapping):
+        raise UsageError(
+            f"{len(inside)} targets have a model each, which is not exported; timm learns several at once.",
+            hint='Export an experiment with model = "timm", or ask for one target.',
+        )
     return [_network(one) for one in inside]
 
 
@@ -131,12 +136,15 @@ def _kind(objective: Objective) -> Kind:
 
 def _frozen(estimator: FrozenFeatures | FrozenFeaturesRegressor) -> Fitted:
     """The frozen body with scaler and regression as one linear layer on it."""
-    torch, values = import_torch(), isinstance(estimator, FrozenFeaturesRegressor)
+    torch = import_torch()
     with quiet(), repeatable(estimator.random_state):
         made = create_backbone(estimator.arch, weights=estimator.weights, num_classes=0, size=estimator.size)
-    weight, bias = _linear(*(step for _, step in estimator.head_.steps))
-    if len(weight) == 1 and not values:  # one score that tells two classes apart, halved between them
-        weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
+    mean_y: tuple[float, ...] = ()
+    scale_y: tuple[float, ...] = ()
+    if isinstance(estimator, FrozenFeaturesRegressor):
+        weight, bias, mean_y, scale_y = _head_of_values(estimator)
+    else:
+        weight, bias = _head_of_labels(estimator)
     made.model.reset_classifier(len(weight))
     layer = made.model.get_classifier()
     if not isinstance(layer, torch.nn.Linear) or layer.in_features != weight.shape[1]:
@@ -153,14 +161,35 @@ def _frozen(estimator: FrozenFeatures | FrozenFeaturesRegressor) -> Fitted:
         std=_three(made.std),
         views=view_maps(estimator.flip, 1, 1.0, 0).tolist(),
         average="outputs",
-        kind="values" if values else "labels",
+        kind="values" if mean_y else "labels",
         classes=list(getattr(estimator, "classes_", ())),
         outputs=len(weight),
         model=made.model.eval(),
-        device=torch.device("cpu"),
-        mean_y=(0.0,) if values else (),
-        scale_y=(1.0,) if values else (),
+        device=pick_device(estimator.device),
+        mean_y=mean_y,
+        scale_y=scale_y,
     )
+
+
+def _head_of_labels(estimator: FrozenFeatures) -> tuple[np.ndarray, np.ndarray]:
+    weight, bias = _linear(*(step for _, step in estimator.head_.steps))
+    if len(weight) > 1:
+        return weight, bias
+    # One score tells two classes apart; it is halved between them.
+    return np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
+
+
+def _head_of_values(
+    estimator: FrozenFeaturesRegressor,
+) -> tuple[np.ndarray, np.ndarray, tuple[float, ...], tuple[float, ...]]:
+    """Weight and bias of the deviation from the mean, and what undoes that.
+
+    In single precision, a mean that is far from nought would leave no digits for the deviation.
+    """
+    weight, bias = _linear(*(step for _, step in estimator.head_.steps))
+    regression = estimator.head_[-1]
+    mean, scale = float(regression.intercept_), float(np.abs(regression.coef_).sum()) or 1.0
+    return weight / scale, (bias - mean) / scale, (mean,), (scale,)
 
 
 def _linear(scaler: Any, regression: Any) -> tuple[np.ndarray, np.ndarray]:
