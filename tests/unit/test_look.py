@@ -151,6 +151,22 @@ def test_square_images_are_seen(tmp_path: Path) -> None:
     assert (found.image_size, found.square) == ((9, 9), True)
 
 
+def test_columns_whose_names_mean_something_in_a_pattern_are_no_part_of_one(tmp_path: Path) -> None:
+    folder = save_images(tmp_path, ["1.jpg", "2.jpg"], ["a", "b"], lambda i, label: f"train_images/{i}")
+    table = pd.read_csv(folder / "train.csv")
+    for name in ("a.b", "a[0]", "a:b", "a!b"):
+        table.insert(0, name, "x")
+    table.to_csv(folder / "train.csv", index=False)
+    assert look(folder, "leaves").train_images == "train_images/{image_id}"
+
+
+def test_days_before_months_are_read_without_a_warning(tmp_path: Path) -> None:
+    tables = passengers()
+    tables["train.csv"]["day"] = pd.date_range("2020-01-13", periods=60).strftime("%d/%m/%Y")
+    tables["test.csv"]["day"] = pd.date_range("2021-01-13", periods=20).strftime("%d/%m/%Y")
+    assert look(save(tmp_path, tables), "boat").time == "day"
+
+
 def test_a_missing_image_is_no_pattern(tmp_path: Path) -> None:
     folder = save_images(tmp_path, ["1.jpg", "2.jpg"], ["a", "b"], lambda i, label: f"train_images/{i}")
     (folder / "train_images/2.jpg").unlink()
@@ -185,6 +201,10 @@ def test_images_beside_a_table_that_does_not_name_them_are_mentioned(tmp_path: P
         ("Mean Average Precision @ 5", "map@5"),
         ("Matthews Correlation Coefficient", "mcc"),
         ("R2 Score", "r2"),
+        ("Balanced Accuracy", None),
+        ("Weighted F1 Score", None),
+        ("Partial Area Under the ROC Curve", None),
+        ("Cohen's Kappa with quadratic weights, weighted", "qwk"),
         ("Something Else", None),
         ("", None),
     ],
