@@ -89,7 +89,8 @@ def probe_speeds(results: Iterable[Result], path: Path, *, progress: Progress | 
                 progress.say(f"{one.model} cannot be probed: {(str(error) or type(error).__name__).splitlines()[0]}")
             else:
                 everything = _read(path)
-                everything[machine] = {model: asdict(speed) for model, speed in found.items()}
+                # Another process may have probed other models meanwhile.
+                everything.setdefault(machine, {})[one.model] = asdict(found[one.model])
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, everything)
                 bar.note(f"{one.model}: {found[one.model].train_ms:.1f} ms an image in training")
@@ -191,8 +192,9 @@ def here() -> str:
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """What the file holds in the form that is written here; nothing of any other."""
     try:
         kept = read_json(path) if path.is_file() else {}
-    except StoreError:
+        return {str(m): {str(k): asdict(Speed(**one)) for k, one in own.items()} for m, own in kept.items()}
+    except (StoreError, AttributeError, TypeError):
         return {}
-    return kept if isinstance(kept, dict) else {}

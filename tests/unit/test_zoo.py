@@ -22,6 +22,7 @@ from kagglekit.zoo import (
     probe_speeds,
     read_results,
     shipped_results,
+    speed,
     speeds_file,
 )
 from kagglekit.zoo.plot import drawing
@@ -123,8 +124,24 @@ def test_a_probe_is_kept_for_this_machine_and_not_repeated(tmp_path):
     written = path.read_bytes()
     assert probe_speeds(tiny[:1], path) == found
     assert path.read_bytes() == written
-    path.write_text("{")
-    assert known_speeds(path) == {}
+    for damaged in ("{", "[1]", '{"machine": 1}', '{"machine": {"model": {"train_ms": 1}}}'):
+        path.write_text(damaged)
+        assert known_speeds(path, "machine") == {}
+
+
+def test_what_another_process_probed_meanwhile_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "zoo.json"
+    one, other = (Result(name, "x", 1.0, 32, 0.5) for name in ("test_resnet.r160_in1k", "test_vit.r160_in1k"))
+
+    def meanwhile(model: str, size: int) -> Speed:
+        monkeypatch.undo()
+        monkeypatch.setattr(speed, "probe_speed", lambda model, size: Speed(3.0, 4.0))
+        probe_speeds([other], path)
+        return Speed(1.0, 2.0)
+
+    monkeypatch.setattr(speed, "probe_speed", meanwhile)
+    probe_speeds([one], path)
+    assert set(known_speeds(path)) == {one.model, other.model}
 
 
 def test_probes_are_kept_in_the_users_cache(monkeypatch, tmp_path):
