@@ -22,11 +22,12 @@ from kagglekit.report.losses import losses
 from kagglekit.report.words import percent, plural, printable
 from kagglekit.store import Store
 
-__all__ = ["fold_model", "heat_sheet"]
+__all__ = ["fold_model", "heat_sheet", "lit"]
 
 _EACH = 12  # of the worst and of the best
 _RIM = 0.1  # of each side
-_COVER = 0.5  # of the picture, at most: what lies below must be seen
+_DARK = 0.3  # how bright a picture is where nothing speaks for the label
+_HALF, _LINE = 0.5, np.array((255, 150, 30))  # the line around what is at least half as warm as the warmest place
 
 
 def fold_model(
@@ -65,7 +66,8 @@ def heat_sheet(prepared: Prepared, run: Run, model: ExportedModel) -> tuple[Shee
     Returns
     -------
     sheet : Sheet
-        Each image as the model gets it, then with the heat for the predicted label and for the true one.
+        Each image as the model gets it, then lit where the predicted label comes from, and where the true one does; of
+        a right prediction, where the next label does.
     table : DataFrame by id
         Labels and beliefs; the centre of the predicted label's heat as a share of width and height; and the share of
         that heat in the outer tenth of the picture: a model that looks at the rim may have found a leak.
@@ -85,17 +87,19 @@ def heat_sheet(prepared: Prepared, run: Run, model: ExportedModel) -> tuple[Shee
     beliefs = model.answers(paths).set_axis([str(c) for c in model.facts.columns], axis=1).set_axis(ids, axis=0)
     predicted = beliefs[columns].idxmax(axis=1)
     true = prepared.y.loc[ids].map(str)
-    maps = [_heat(model, paths, columns, labels) for labels in (predicted, true)]
-    cells = [
-        Cell([images[n], *(_over(images[n], part[n]) for part in maps)], _lines(n, true, predicted, beliefs))
-        for n in range(len(ids))
-    ]
+    other = _others(beliefs[columns], predicted, true)
+    maps = [_heat(model, paths, columns, labels) for labels in (predicted, other)]
+    named = pd.DataFrame({"true": true, "predicted": predicted, "other": other}).astype(str)
+    cells = []
+    for n in range(len(ids)):
+        views = [images[n], *(lit(images[n], part[n]) for part in maps)]
+        cells.append(Cell(views, _lines(beliefs.iloc[n], named.iloc[n], maps[1][n])))
     sheet = Sheet(
         title=f"{run.name}: where it looks (Grad-CAM)",
         words=f"{plural(len(ids), 'image')} of the first fold, which its model did not see: the {min(_EACH, len(ids))} "
-        "worst predicted, then the best. Warm: this part speaks for the label.",
+        "worst predicted, then the best. In the light: the part that speaks for the label.",
         cells=cells,
-        heads=["as the model gets it", "for the predicted label", "for the true label"],
+        heads=["as the model gets it", "for the predicted label", "for the true label, or the next"],
     )
     return sheet, _table(true, predicted, beliefs, maps[0])
 
@@ -107,23 +111,39 @@ def _heat(model: ExportedModel, paths: list[str], columns: list[str], labels: pd
     return np.where(places[:, None, None] >= 0, heat, 0.0)
 
 
-def _over(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A greyed picture, and over it red where it is warm and yellow where it is hot."""
-    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.75 + 40
-    colour = np.stack([np.minimum(1, 2 * heat), np.clip(2 * heat - 0.8, 0, 1), np.zeros_like(heat)], axis=2) * 255
-    strength = _COVER * heat[:, :, None]
-    mixed: np.ndarray = np.clip(grey * (1 - strength) + colour * strength, 0, 255).astype(np.uint8)
-    return mixed
+def _others(beliefs: pd.DataFrame, predicted: pd.Series, true: pd.Series) -> pd.Series:
+    """The label that the prediction is held against: the true one, or the second likeliest where it is right."""
+    rest = beliefs.mask(pd.DataFrame({c: predicted == c for c in beliefs}))
+    return true.where(true != predicted, rest.idxmax(axis=1))
 
 
-def _lines(place: int, true: pd.Series, predicted: pd.Series, beliefs: pd.DataFrame) -> list[str]:
-    said, is_ = str(predicted.iloc[place]), str(true.iloc[place])
-    sure = beliefs.iloc[place].to_dict()
-    first = f"{said}, {percent(float(sure[said]))}"
+def lit(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A picture in its own colours where it is warm, dark grey where it is cold, with a line around the warm part."""
+    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2) * _DARK
+    light = heat[:, :, None]
+    mixed = grey * (1 - light) + image * light
+    mixed[_edge(heat >= _HALF)] = _LINE
+    found: np.ndarray = np.clip(mixed, 0, 255).astype(np.uint8)
+    return found
+
+
+def _edge(inside: np.ndarray) -> np.ndarray:
+    """The places inside that have a neighbour outside; the picture's own rim is none."""
+    padded = np.pad(inside, 1, mode="edge")
+    around = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    found: np.ndarray = inside & ~around
+    return found
+
+
+def _lines(beliefs: pd.Series, named: pd.Series, heat: np.ndarray) -> list[str]:
+    """What was predicted, and what it is held against."""
+    true, predicted, other = named[["true", "predicted", "other"]]
+    dark = "" if heat.any() else ": no part speaks for it"
+    against = f"true {other}" if predicted != true else f"right; next {other}"
     return [
-        first,
-        f"true {is_}, {percent(float(sure[is_]))}" if said != is_ else "right",
-        printable(beliefs.index[place]),
+        f"{predicted}, {percent(float(beliefs[predicted]))}",
+        f"{against}, {percent(float(beliefs[other]))}{dark}",
+        printable(beliefs.name),
     ]
 
 

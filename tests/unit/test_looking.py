@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from kagglekit.errors import UsageError
 from kagglekit.inspect import confusion_sheet, confusion_table, fold_model, heat_sheet, save_sheet
+from kagglekit.inspect.heat import lit
 from kagglekit.store import Store
 from kagglekit.train import train
 
@@ -68,6 +69,22 @@ def test_heat_is_of_the_first_folds_own_images_worst_first(trained):
     pictures = sheet.cells[0].pictures
     assert [p.shape for p in pictures] == [(32, 32, 3)] * 3
     np.testing.assert_array_equal(pictures[0], model.seen([data.train["path"].loc[table.index[0]]])[0])
+    for cell, (id_, row) in zip(sheet.cells, table.iterrows(), strict=True):
+        right = row["true"] == row["predicted"]
+        assert cell.lines[0].startswith(f"{row['predicted']}, ")
+        assert cell.lines[1].startswith("right; next " if right else f"true {row['true']}, ")
+        assert cell.lines[2] == id_
+        assert row["predicted"] not in cell.lines[1], "held against another label"
+
+
+def test_a_heat_map_lights_the_picture_and_draws_a_line_around():
+    image, heat = np.full((8, 8, 3), (200, 100, 0), np.uint8), np.zeros((8, 8))
+    heat[2:6, 2:6] = 1
+    drawn = lit(image, heat)
+    assert drawn[3, 3].tolist() == [200, 100, 0], "its own colours in the light"
+    assert drawn[0, 0].tolist() == [30, 30, 30]
+    assert (drawn == (255, 150, 30)).all(axis=2).sum() == 12, "the rim of four by four"
+    assert lit(image, np.ones((8, 8))).tolist() == image.tolist(), "all of it is lit: there is no line"
 
 
 def test_without_a_kept_model_the_fold_is_fitted_again(trained):
