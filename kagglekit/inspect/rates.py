@@ -17,6 +17,9 @@ from kagglekit.refit import first_fit
 __all__ = ["Rates", "sweep_experiment"]
 
 
+_LEAST = 0.1  # of the lowest loss, that a picture shows around it where nothing was learnt
+
+
 @dataclass(frozen=True)
 class Rates:
     """What a sweep of the learning rate found for an experiment.
@@ -36,7 +39,7 @@ class Rates:
     def words(self) -> str:
         """The suggestions, and what to do with them."""
         found = self.sweep.suggestions
-        named = "the default" if self.now is None else f"{self.now:.1e}"
+        named = f"{self.sweep.now:.1e}{', the default,' if self.now is None else ''}"
         return (
             f"{self.experiment}: valley {found['valley']:.1e}, slide {found['slide']:.1e}; lr is {named} now.\n"
             f'Try one in an experiment of its own: based_on = "{self.experiment}", lr = {found["valley"]:.1e}'
@@ -47,6 +50,13 @@ class Rates:
         sweep = self.sweep
         curve = {"rates": list(sweep.rates), "losses": list(sweep.losses)}
         return {"experiment": self.experiment, "lr": self.now, "suggestions": dict(sweep.suggestions), **curve}
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """The losses that the picture reaches from and to: where training explodes, it runs out of it."""
+        low, first = min(self.sweep.losses), self.sweep.losses[0]
+        room = max(first - low, _LEAST * abs(low))
+        return low - 0.3 * room, first + 0.3 * room
 
     def draw(self, path: Path) -> Path:
         """Write the curve as a PNG file.
@@ -65,8 +75,11 @@ class Rates:
         axes.plot(self.sweep.rates, self.sweep.losses, color="#444444")
         for number, (name, rate) in enumerate(self.sweep.suggestions.items()):
             axes.axvline(rate, color=f"C{number}", linestyle="--", label=f"{name} {rate:.1e}")
-        axes.set(xscale="log", xlabel="learning rate (lr)", ylabel="loss, smoothed", title=self.experiment)
-        axes.legend(frameon=False)
+        axes.axvline(self.sweep.now, color="#999999", linestyle=":", label=f"now {self.sweep.now:.1e}")
+        axes.set(xscale="log", xlabel="learning rate (lr)", ylabel="loss, smoothed", ylim=self.shown)
+        axes.set_title(f"{self.experiment}: loss against the learning rate", loc="left", fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower left")
         with atomic(path) as file:
             figure.savefig(file, format="png")
         return path

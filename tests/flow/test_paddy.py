@@ -81,7 +81,7 @@ def test_the_loss_is_drawn_against_the_learning_rate(paddy, tmp_path):
     small = ("--set", "experiments.lite0-squish.arch=test_resnet", "--set", "experiments.lite0-squish.weights=random")
     said = paddy("lr-find", "paddy", "lite0-squish", *small)
     assert said.status == 0, said.err
-    assert "lr is the default now" in said.out
+    assert "lr is 5.0e-04, the default, now" in said.out
     assert said.out.splitlines()[-1] == "reports/paddy/lr-lite0-squish.png"
     assert (tmp_path / "reports" / "paddy" / "lr-lite0-squish.png").read_bytes()[1:4] == b"PNG"
     said = paddy("lr-find", "paddy", "majority")

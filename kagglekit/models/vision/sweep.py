@@ -37,11 +37,14 @@ class Sweep:
         Smoothed.
     suggestions : mapping of str to float
         "valley" lies in the longest falling stretch, "slide" where the loss begins to stop falling; both are fastai's.
+    now : float
+        The rate that a fit would take.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestions: Mapping[str, float]
+    now: float
 
 
 class _Grow(Hook):
@@ -113,7 +116,7 @@ def sweep_rates(
     n = next((i for i, value in enumerate(losses) if not math.isfinite(value)), len(losses))
     if n < n_batches // 2:
         raise DataError("The loss is no number even at a small learning rate.", hint="Look at the labels and images.")
-    return Sweep(tuple(grown[:n]), tuple(losses[:n]), _suggested(grown[:n], losses[:n]))
+    return Sweep(tuple(grown[:n]), tuple(losses[:n]), _suggested(grown[:n], losses[:n]), recipe.body_lr)
 
 
 def _suggested(grown: list[float], losses: list[float]) -> dict[str, float]:
