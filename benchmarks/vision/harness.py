@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.lens import Lens, Sight
 from kagglekit.models.vision.runtime import contained_import, import_torch, quiet
-from kagglekit.models.vision.training import Batches
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from harness import Bar, our_lens, show
 
+from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.cache import DecodedImages, RowStore
 from kagglekit.models.vision.runtime import import_timm, import_torch, quiet
-from kagglekit.models.vision.training import Batches
 from kagglekit.models.vision.transforms import Augmentation
 
 _SHARD = 5000

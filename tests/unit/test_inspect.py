@@ -12,7 +12,7 @@ from vision_pictures import draw
 from kagglekit.config import Experiment
 from kagglekit.errors import UsageError
 from kagglekit.inspect import Cell, Sheet, batch_sheet, save_sheet, sees_pictures, worst_sheet
-from kagglekit.models.vision import estimator, training
+from kagglekit.models.vision import fitting, training
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.refit import first_fit
 
@@ -30,7 +30,7 @@ def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypat
         def run(self):
             pass
 
-    monkeypatch.setattr(estimator, "Trainer", Watched)
+    monkeypatch.setattr(fitting, "Trainer", Watched)
     model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8))
     seen = model.seen(X, y)
     assert not hasattr(model, "model_"), "nothing is fitted by looking"

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vision_pictures import pictures
 
+from kagglekit.models.vision.batches import Batches, largest_batch
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.framing import Frame
 from kagglekit.models.vision.lens import Lens
 from kagglekit.models.vision.runtime import import_torch, pick_precision, quiet, repeatable
-from kagglekit.models.vision.training import Batches, Recipe, Stage, Trainer, _groups, largest_batch, learner_of
+from kagglekit.models.vision.training import Recipe, Stage, Trainer, _groups, learner_of
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import create_backbone
 

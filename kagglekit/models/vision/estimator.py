@@ -1,12 +1,13 @@
-"""A timm model, fine-tuned through fastai, as a scikit-learn estimator over a column of image paths."""
+"""A timm model, fine-tuned through fastai, as a scikit-learn estimator over a column of image paths.
+
+Here are its settings and what scikit-learn asks of an estimator; how a network is fitted is in `fitting`.
+"""
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,13 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.rows import has_several, target_table, target_values
-from kagglekit.models.vision.best import Best
-from kagglekit.models.vision.cache import DecodedImages
-from kagglekit.models.vision.checkpoint import Checkpoint, training_key
-from kagglekit.models.vision.decoding import Size, check_resize, height_width, pixels
-from kagglekit.models.vision.heads import start_head
+from kagglekit.models.vision.decoding import check_resize, height_width
+from kagglekit.models.vision.fitting import Fit, Fitting, Labelled
 from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.lens import Sight
+from kagglekit.models.vision.network import Network
 from kagglekit.models.vision.objective import (
     MultiHead,
     MultiLabel,
@@ -32,22 +31,13 @@ from kagglekit.models.vision.objective import (
     SingleLabel,
     extra_heads,
 )
-from kagglekit.models.vision.probe import fitting_batch, in_chunks, try_step
-from kagglekit.models.vision.runtime import (
-    PRECISIONS,
-    import_torch,
-    pick_device,
-    pick_precision,
-    quiet,
-    repeatable,
-)
+from kagglekit.models.vision.runtime import PRECISIONS, import_torch, pick_device, pick_precision
 from kagglekit.models.vision.seen import Seen
-from kagglekit.models.vision.sweep import LEAST, Sweep, sweep_rates
-from kagglekit.models.vision.training import Batches, Recipe, Stage, Trainer, largest_batch
-from kagglekit.models.vision.transforms import Augmentation, Normalizer
+from kagglekit.models.vision.sweep import LEAST, Sweep
+from kagglekit.models.vision.training import Recipe, Stage
+from kagglekit.models.vision.transforms import Augmentation
 from kagglekit.models.vision.views import Views, check_views, view_maps
-from kagglekit.models.vision.weights import Backbone, create_backbone
-from kagglekit.progress import Silent, Task
+from kagglekit.progress import Silent
 
 __all__ = ["TimmClassifier", "TimmEstimator", "TimmRegressor"]
 
@@ -57,6 +47,7 @@ _LR = 5e-4
 _NO_PART = ("cache_dir", "checkpoint_dir", "progress", "tta")
 
 
+@dataclass(eq=False, repr=False)
 class TimmEstimator(BaseEstimator, ABC):
     """An ImageNet-pretrained model of timm, fine-tuned on image files; `TimmClassifier` and `TimmRegressor` are of it.
 
@@ -160,75 +151,40 @@ class TimmEstimator(BaseEstimator, ABC):
     Smith, "A disciplined approach to neural network hyper-parameters", 2018 (one cycle).
     """
 
-    def __init__(
-        self,
-        arch: str = "tf_efficientnet_lite0",
-        size: int | tuple[int, int] = 128,
-        resize: Literal["squish", "crop", "pad", "reflect"] = "squish",
-        presize: int | tuple[int, int] | None = None,
-        epochs: int = 3,
-        freeze_epochs: int = 1,
-        sizes: tuple[int, ...] = (),
-        batch_size: int = 16,
-        accumulate: int = 1,
-        lr: float | None = None,
-        head_mult: float = 3.0,
-        first_mult: float = 0.3,
-        head_init: Literal["logistic", "zero"] = "zero",
-        label_smoothing: float = 0.1,
-        loss: Literal["auto", "ordinal", "huber"] = "auto",
-        class_weight: Literal["none", "balanced"] = "none",
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
-        ema: float = 0.0,
-        weight_decay: float = 0.01,
-        augment: bool | dict[str, bool | float] = True,
-        tta: bool | Views = False,
-        tta_views: int = 4,
-        weights: str | None = None,
-        path_col: str = "path",
-        early_stopping: bool = False,
-        patience: int = 3,
-        cache_dir: str | None = None,
-        checkpoint_dir: str | None = None,
-        device: str | None = None,
-        precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto",
-        random_state: int = 0,
-        progress: Any = None,
-    ) -> None:
-        self.arch = arch
-        self.size = size
-        self.resize = resize
-        self.presize = presize
-        self.epochs = epochs
-        self.freeze_epochs = freeze_epochs
-        self.sizes = sizes
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.lr = lr
-        self.head_mult = head_mult
-        self.first_mult = first_mult
-        self.head_init = head_init
-        self.label_smoothing = label_smoothing
-        self.loss = loss
-        self.class_weight = class_weight
-        self.mixup = mixup
-        self.cutmix = cutmix
-        self.ema = ema
-        self.weight_decay = weight_decay
-        self.augment = augment
-        self.tta = tta
-        self.tta_views = tta_views
-        self.weights = weights
-        self.path_col = path_col
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.cache_dir = cache_dir
-        self.checkpoint_dir = checkpoint_dir
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.progress = progress
+    # A dataclass, because what its __init__ does is all that scikit-learn lets one do: store each setting by its name.
+    arch: str = "tf_efficientnet_lite0"
+    size: int | tuple[int, int] = 128
+    resize: Literal["squish", "crop", "pad", "reflect"] = "squish"
+    presize: int | tuple[int, int] | None = None
+    epochs: int = 3
+    freeze_epochs: int = 1
+    sizes: tuple[int, ...] = ()
+    batch_size: int = 16
+    accumulate: int = 1
+    lr: float | None = None
+    head_mult: float = 3.0
+    first_mult: float = 0.3
+    head_init: Literal["logistic", "zero"] = "zero"
+    label_smoothing: float = 0.1
+    loss: Literal["auto", "ordinal", "huber"] = "auto"
+    class_weight: Literal["none", "balanced"] = "none"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema: float = 0.0
+    weight_decay: float = 0.01
+    augment: bool | dict[str, bool | float] = True
+    tta: bool | Views = False
+    tta_views: int = 4
+    weights: str | None = None
+    path_col: str = "path"
+    early_stopping: bool = False
+    patience: int = 3
+    cache_dir: str | None = None
+    checkpoint_dir: str | None = None
+    device: str | None = None
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
+    random_state: int = 0
+    progress: Any = None
 
     #: y may be a table of several targets.
     learns_several: ClassVar[bool] = True
@@ -289,9 +245,16 @@ class TimmEstimator(BaseEstimator, ABC):
         self.best_epoch_, self.n_steps_ = 0, 0
         self.notes_: tuple[str, ...] = ()
         if not main.is_constant:
-            with quiet(), repeatable(self.random_state):
-                self._fit_model(paths, encoded, eval_set)
+            watched, known_by = self._watched(eval_set), self._known_by(eval_set)
+            self._keep(
+                self._fitting().fit(self.objective_, Labelled(paths, encoded), watched=watched, known_by=known_by)
+            )
         return self
+
+    def _keep(self, done: Fit) -> None:
+        self.model_, self._normalize = done.network.model, done.network.normalize
+        self.weights_, self.notes_ = done.weights, done.notes
+        self.n_steps_, self.best_epoch_ = done.n_steps, done.best_epoch
 
     @abstractmethod
     def _remember(self, main: Objective) -> None:
@@ -303,23 +266,8 @@ class TimmEstimator(BaseEstimator, ABC):
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
         """
         self._check_settings(eval_set=())
-        paths = image_paths(X, self.path_col)
         main = self._main(X, y)
-        with quiet(), repeatable(self.random_state):
-            backbone = create_backbone(self.arch, weights=self.weights, num_classes=main.n_outputs, size=self.size)
-        normalize = Normalizer(backbone.mean, backbone.std)
-        chance, batch = import_torch().Generator().manual_seed(self.random_state), (self.batch_size, self.accumulate)
-        batches = self._batches(paths, main.encode(y), normalize, self.size, chance, batch)
-        rows, x = next(batches.by_rows())
-        done = "augmented anew at every pass" if self.augment else "not augmented"
-        return Seen(
-            rows=rows,
-            views={
-                "resized": normalize.undo(batches.lens(batches.images.rows(batches.paths[rows]), batches.device)),
-                "as the model gets it": normalize.undo(x),
-            },
-            words=f"batch 1 of {len(batches)}, {pixels(self.size)} by {self.resize}, {done}",
-        )
+        return self._fitting().first_batch(main, Labelled(image_paths(X, self.path_col), main.encode(y)))
 
     def lr_find(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame, n_batches: int = LEAST) -> Sweep:
         """The loss of a mock training on (X, y) whose learning rate grows; nothing is fitted.
@@ -332,20 +280,8 @@ class TimmEstimator(BaseEstimator, ABC):
             At least 100; more give a smoother curve.
         """
         self._check_settings(eval_set=())
-        one = copy.copy(self)  # `clone` would copy a progress bar, which cannot be
-        main = one._main(X, y)
-        one.objective_, progress, name = main, self.progress or Silent(), f"learning rates of {self.arch}"
-        with quiet(), repeatable(self.random_state), progress.task(name, n_batches) as task:
-            return one._sweep(image_paths(X, self.path_col), main.encode(y), n_batches, task)
-
-    def _sweep(self, paths: list[str], encoded: np.ndarray, n_batches: int, task: Task) -> Sweep:
-        recipe = self._recipe(pick_device(self.device))
-        self._begin(self.size)
-        batch, chance = self._fitting(recipe, len(paths)), import_torch().Generator().manual_seed(self.random_state)
-        batches = self._batches(paths, encoded, self._normalize, self.size, chance, batch)
-        start_head(self.model_, batches, logistic=self.head_init == "logistic")
-        loss = self.objective_.loss
-        return sweep_rates(self.model_, batches, recipe, loss, n_batches=n_batches, on_batch=lambda: task.advance())
+        main = self._main(X, y)
+        return self._fitting().sweep(main, Labelled(image_paths(X, self.path_col), main.encode(y)), n_batches)
 
     def _check_settings(self, eval_set: Any) -> None:
         for name in ("size", "presize"):
@@ -380,91 +316,24 @@ class TimmEstimator(BaseEstimator, ABC):
                 hint=f"Set size = {self.sizes[-1]}.",
             )
 
-    def _fit_model(self, paths: list[str], encoded: np.ndarray, eval_set: Any) -> None:
-        recipe = self._recipe(pick_device(self.device))
-        backbone = self._begin(recipe.stages[0].size)
-        batch = self._fitting(recipe, len(paths))
-        generator = import_torch().Generator().manual_seed(self.random_state)
-
-        @lru_cache(maxsize=1)
-        def batches_at(size: Size) -> Batches:
-            return self._batches(paths, encoded, self._normalize, size, generator, batch)
-
-        logistic = self.head_init == "logistic"
-        start_head(self.model_, batches_at(recipe.stages[0].size), logistic=logistic)
-        best = Best(self.patience, self._eval_loss(eval_set)) if self.early_stopping else None
-        with self._reporting(len(batches_at(recipe.stages[0].size))) as task:
-            trainer = Trainer(
-                self.model_,
-                batches_at,
-                recipe,
-                loss=self.objective_.loss,
-                soft=self.objective_.soft,
-                best=best,
-                checkpoint=self._checkpoint(backbone, paths, encoded, eval_set),
-                on_batch=task.advance,
-            )
-            trainer.run()
-        self.n_steps_, self.best_epoch_ = trainer.n_steps, best.epoch if best else 0
-
-    def _begin(self, size: Size) -> Backbone:
-        """The model, untrained and on its device."""
-        torch = import_torch()
-        backbone = create_backbone(self.arch, weights=self.weights, num_classes=self.objective_.n_outputs, size=size)
-        self.weights_ = backbone.weights.origin
-        self._normalize = Normalizer(backbone.mean, backbone.std)
-        self.model_ = backbone.model.to(pick_device(self.device), memory_format=torch.channels_last)
-        return backbone
-
-    def _fitting(self, recipe: Recipe, n: int) -> tuple[int, int]:
-        """Batch size and accumulation that fit into the device's memory."""
-        device, wished = pick_device(self.device), (self.batch_size, self.accumulate)
-        if device.type == "cpu":
-            return wished
-        size = max((stage.size for stage in recipe.stages), key=height_width)
-
-        def attempt(batch_size: int, accumulate: int) -> None:
-            images = largest_batch(n, batch_size, accumulate)
-            try_step(self.model_, images, height_width(size), device, recipe.precision)
-
-        found = fitting_batch(attempt, *wished)
-        if found != wished:
-            note = f"{self.arch} at {pixels(size)}: batches of {wished[0]} do not fit into memory; {found[0]} do"
-            self.notes_ = (f"{note}, {found[1]} to a step.",)
-            (self.progress or Silent()).say(self.notes_[0])
-        return found
-
-    def _checkpoint(self, backbone: Backbone, paths: list[str], encoded: np.ndarray, eval_set: Any) -> Checkpoint:
-        if self.checkpoint_dir is None:
-            return Checkpoint(None, "")
-        settings = {name: value for name, value in self.get_params().items() if name not in _NO_PART}
-        settings |= {
-            "content": backbone.weights.key,
-            "heads": [e.weight for e in getattr(self.objective_, "extras", ())],
-        }
-        if self.early_stopping:
-            X, y = eval_set
-            settings |= {"eval_set": [image_paths(X, self.path_col), np.asarray(y).ravel().tolist()]}
-        return Checkpoint(self.checkpoint_dir, training_key(settings, paths, encoded))
-
-    def _batches(
-        self,
-        paths: list[str],
-        encoded: np.ndarray,
-        normalize: Normalizer,
-        size: Size,
-        generator: Any,
-        batch: tuple[int, int],
-    ) -> Batches:
-        return Batches(
-            self._decoded(paths),
-            paths,
-            encoded,
-            batch_size=batch[0],
-            accumulate=batch[1],
-            lens=self._sight.lens(normalize, Augmentation.of(self.augment), size),
-            generator=generator,
-            device=pick_device(self.device),
+    def _fitting(self) -> Fitting:
+        """These settings as what they decide."""
+        device = pick_device(self.device)
+        return Fitting(
+            arch=self.arch,
+            weights=self.weights,
+            sight=self._sight,
+            augment=Augmentation.of(self.augment),
+            recipe=self._recipe(device),
+            batch_size=self.batch_size,
+            accumulate=self.accumulate,
+            logistic=self.head_init == "logistic",
+            patience=self.patience,
+            device=device,
+            random_state=self.random_state,
+            cache_dir=self.cache_dir,
+            checkpoint_dir=self.checkpoint_dir,
+            progress=self.progress or Silent(),
         )
 
     def _recipe(self, device: Any) -> Recipe:
@@ -485,57 +354,41 @@ class TimmEstimator(BaseEstimator, ABC):
             precision=pick_precision(self.precision, capability),
         )
 
-    @contextmanager
-    def _reporting(self, n_batches: int) -> Iterator[Task]:
-        progress, n_epochs = self.progress or Silent(), self.freeze_epochs + self.epochs * max(1, len(self.sizes))
-        with progress.task(f"train {self.arch} at {pixels(self.size)}", n_batches * n_epochs) as task:
-            yield task
-
     @property
     def _sight(self) -> Sight:
         return Sight(self.size, self.resize, self.presize)
 
-    def _decoded(self, paths: list[str]) -> DecodedImages:
-        return self._sight.open(paths, self.cache_dir, self.progress)
-
-    def _eval_loss(self, eval_set: tuple[pd.DataFrame, Any]) -> Any:
-        """A function that gives the plain loss on `eval_set`, as the model stands when it is called."""
+    def _watched(self, eval_set: tuple[pd.DataFrame, Any] | None) -> Labelled | None:
+        """Those rows of `eval_set` that can say when to stop; None without early stopping."""
+        if not self.early_stopping or eval_set is None:
+            return None
         X, labels = eval_set
         if not has_several(labels):
             target_values(X, labels)
-        judged, encoded = self.objective_.plain(), self.objective_.encode(labels)
+        encoded = self.objective_.encode(labels)
         # A label that no fit row has cannot be predicted, so it says nothing about when to stop.
         known = np.asarray(encoded >= 0) if encoded.ndim == 1 else ~np.isnan(encoded).all(axis=1)
         if not known.any():
             raise DataError("No row of eval_set has a label of the fit rows.")
         paths = np.asarray(image_paths(X, self.path_col), dtype=object)[known].tolist()
-        y, images = import_torch().from_numpy(encoded[known]), self._decoded(paths)
+        return Labelled(paths, encoded[known])
 
-        def loss() -> float:
-            logits = [views[0].cpu() for views in self._logits(images, paths)]
-            return float(judged.loss(import_torch().cat(logits), y))
-
-        return loss
-
-    def _logits(self, images: DecodedImages, paths: list[str]) -> Iterator[list[Any]]:
-        """Of every view of the images, some at a time: the image itself, and what `tta` adds to it."""
-        torch = import_torch()
-        self.model_.eval()
-        device, step = next(self.model_.parameters()).device, max(64, self.batch_size)
-        lens = self._sight.lens(self._normalize)
-        maps = view_maps(self.tta, self.tta_views, lens.frame.width / lens.frame.height, self.random_state)
-
-        def look(rows: slice) -> list[Any]:
-            with torch.inference_mode():
-                return [self.model_(view) for view in lens.views(images.rows(paths[rows]), device, maps)]
-
-        yield from in_chunks(look, len(paths), step)
+    def _known_by(self, eval_set: tuple[pd.DataFrame, Any] | None) -> dict[str, Any]:
+        """What the weights depend on besides rows and pretrained weights."""
+        settings = {name: value for name, value in self.get_params().items() if name not in _NO_PART}
+        if not self.early_stopping or eval_set is None:
+            return settings
+        X, y = eval_set
+        return settings | {"eval_set": [image_paths(X, self.path_col), np.asarray(y).ravel().tolist()]}
 
     def _outputs(self, X: pd.DataFrame) -> np.ndarray:
         """Predictions of the main target, the mean over all views."""
         paths = image_paths(X, self.path_col)
+        height, width = height_width(self.size)
+        maps = view_maps(self.tta, self.tta_views, width / height, self.random_state)
+        network = Network(self.model_, self._sight, self._normalize, self.batch_size)
+        views = network.logits(self._sight.open(paths, self.cache_dir, self.progress), paths, maps)
         activate = self.objective_.activation
-        views = self._logits(self._decoded(paths), paths)
         return np.concatenate([np.mean([activate(view) for view in chunk], axis=0) for chunk in views])
 
 

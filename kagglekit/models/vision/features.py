@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -146,34 +147,22 @@ def _choose_c(features: np.ndarray, numbers: np.ndarray, seed: int) -> float:
     return _STRENGTHS[int(np.argmin(losses))]
 
 
+@dataclass(eq=False, repr=False)
 class _Frozen(BaseEstimator):
     uses_eval_set: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        arch: str = "tf_efficientnet_lite0",
-        size: int | tuple[int, int] = 224,
-        resize: Resize = "squish",
-        flip: bool = True,
-        C: float | None = None,
-        weights: str | None = None,
-        path_col: str = "path",
-        cache_dir: str | None = None,
-        device: str | None = None,
-        random_state: int = 0,
-        progress: Any = None,
-    ) -> None:
-        self.arch = arch
-        self.size = size
-        self.resize = resize
-        self.flip = flip
-        self.C = C
-        self.weights = weights
-        self.path_col = path_col
-        self.cache_dir = cache_dir
-        self.device = device
-        self.random_state = random_state
-        self.progress = progress
+    # A dataclass for the reason that `TimmEstimator` is one.
+    arch: str = "tf_efficientnet_lite0"
+    size: int | tuple[int, int] = 224
+    resize: Resize = "squish"
+    flip: bool = True
+    C: float | None = None
+    weights: str | None = None
+    path_col: str = "path"
+    cache_dir: str | None = None
+    device: str | None = None
+    random_state: int = 0
+    progress: Any = None
 
     def _features(self, X: pd.DataFrame) -> np.ndarray:
         return pooled_features(

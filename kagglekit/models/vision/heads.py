@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from kagglekit.models.vision.runtime import import_torch
 
 if TYPE_CHECKING:
-    from kagglekit.models.vision.training import Batches
+    from kagglekit.models.vision.batches import Batches
 
 __all__ = ["head_of", "start_head"]
 

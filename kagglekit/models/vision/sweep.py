@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from kagglekit.errors import DataError
+from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.callbacks import Hook
 from kagglekit.models.vision.runtime import contained_import, import_torch
-from kagglekit.models.vision.training import Batches, Recipe, learner_of, rates
+from kagglekit.models.vision.training import Recipe, learner_of, rates
 
 __all__ = ["LEAST", "Sweep", "sweep_rates"]
 
