@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -223,12 +224,11 @@ class Stoppable:
         waiting = list(items)
         busy: dict[Future[Result], _Worker] = {}
         while waiting or busy:
-            self.start()
-            free = [worker for worker in self._workers if worker not in busy.values()]
-            while waiting and free:
+            while waiting and len(busy) < self.n_jobs:
                 item = waiting.pop(0)
                 if may_start(item):
-                    worker = free.pop()
+                    self.start()  # not before: starting processes for nothing takes seconds
+                    worker = next(one for one in self._workers if one not in busy.values())
                     busy[worker.pool.submit(_call, function, item)] = worker
             done = wait(busy, timeout=_waited(self.left()), return_when=FIRST_COMPLETED).done
             if busy and not done:
@@ -247,7 +247,7 @@ class _Worker:
         from multiprocessing import get_context
 
         # A forked process would hang in libraries whose threads the parent has used.
-        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _use_threads, (threads,))
+        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (threads,))
         self._pid = self.pool.submit(os.getpid)
 
     def kill(self) -> None:
@@ -266,6 +266,23 @@ def _use_threads(threads: int) -> None:
     if threads:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
         os.environ.update(dict.fromkeys(names, str(threads)))
+
+
+def _begin_worker(threads: int) -> None:
+    _use_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has been killed, which could not end its workers itself.
+
+    It would go on with its work, hold the lock of what it works on, and then wait for ever.
+    """
+    from multiprocessing import connection, parent_process
+
+    if (parent := parent_process()) is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _see_only(device: str) -> None:

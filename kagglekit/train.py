@@ -204,7 +204,7 @@ def _fitted_fold(job: Job, draft: Draft, split: Split) -> FoldResult:
         score=job.score(oof),
         oof=oof,
         test=test,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start + sum(fit.seconds_before for fit in fits),
         peak_mb=peak_mb(),
         seed_scores=tuple(job.score(fit.found[0]) for fit in fits) if len(fits) > 1 else (),
         notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes)),
@@ -228,6 +228,7 @@ class _Fit:
     found: _Both
     plain: _Both | None
     notes: tuple[str, ...]
+    seconds_before: float
 
 
 def _fit_once(job: Job, draft: Draft, split: Split, number: int) -> _Fit:
@@ -243,7 +244,7 @@ def _fit_once(job: Job, draft: Draft, split: Split, number: int) -> _Fit:
     if getattr(estimator, "tta", False):
         estimator.set_params(tta=False)
         plain = both()
-    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())))
+    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())), getattr(estimator, "seconds_before_", 0.0))
 
 
 def _keep(job: Job, draft: Draft, name: str, estimator: Any) -> None:

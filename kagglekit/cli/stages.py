@@ -120,7 +120,7 @@ def ladder(
     bake_off: Annotated[
         str | None, typer.Option("--bake-off", help="Compare squish, crop, pad ... of this experiment instead.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Start nothing that would end later.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="End by then; the same command goes on.")] = None,
     full: Annotated[bool, typer.Option("--full/--no-full", help="Train what was promoted on all folds.")] = True,
     on: On = None,
     set_: Set = None,

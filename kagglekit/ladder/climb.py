@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kagglekit.board import change_words
@@ -16,11 +18,12 @@ from kagglekit.identity import fold_names, run_id
 from kagglekit.ladder.cost import Costs
 from kagglekit.ladder.fresh import fresh_ids, fresh_score
 from kagglekit.ladder.judge import Judge, Scored, shared_split
-from kagglekit.ladder.memory import enough_memory, peak_memory
+from kagglekit.ladder.memory import Memory, enough_memory, peak_memory
 from kagglekit.ladder.outcome import Climbed, Step, grouped
 from kagglekit.ladder.record import Candidate, Measured, changed, load_ladder, made
 from kagglekit.models import registry
 from kagglekit.models.vision.weights import find_weights
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.progress import Progress, Silent
 from kagglekit.rungs import COMMON, Ladder, Rung
 from kagglekit.store import FoldResult, Store
@@ -41,6 +44,7 @@ def climb(
     full: bool = True,
     costs: Costs | None = None,
     progress: Progress | None = None,
+    workers: Stoppable | None = None,
 ) -> Climbed:
     """Climb a ladder, or go on where an earlier climb stopped.
 
@@ -53,12 +57,15 @@ def climb(
     store : Store
         Every candidate is a run in it, of which only the shared fold is trained unless it is promoted.
     budget : Budget, optional
-        Nothing is started whose forecast does not fit.
+        Nothing is started whose forecast does not fit. What takes longer than forecast is stopped when the time is
+        over: with a limit, models are fitted in another process, from which no bars can be drawn.
     full : bool, default=True
         Train what was promoted on all folds, and the start to compare it with.
     costs : Costs, optional
         Who makes the forecasts.
     progress : Progress, optional
+    workers : Stoppable, optional
+        The process that fits; by default one of its own where the budget has a limit, and this one where it has none.
 
     Returns
     -------
@@ -80,12 +87,12 @@ def climb(
     progress = progress or Silent()
     split = shared_split(prepared, ladder.fold)
     costs = costs or Costs(prepared, split, load_ladder(store.folder), progress)
-    judge = Judge(prepared, split)
-    return _Climb(prepared, ladder, experiments, store, budget or Budget(None), costs, judge, progress).run(full)
-
-
-class _OutOfTime(Exception):
-    """The next candidate would not fit into the budget."""
+    judge, budget = Judge(prepared, split), budget or Budget(None)
+    climbing = _Climb(prepared, ladder, experiments, store, budget, costs, judge, progress)
+    if workers is not None or not budget.is_limited:
+        return climbing.run(full, workers)
+    with Stoppable(lambda: budget.left) as own:
+        return climbing.run(full, own)
 
 
 class _Climb:
@@ -105,19 +112,20 @@ class _Climb:
         self.prepared, self.ladder, self.store = prepared, ladder, store
         self.budget, self.costs, self.judge, self.progress = budget, costs, judge, progress
         self.split, self.record = judge.split, costs.record
+        self.workers: Stoppable | None = None
         self.start = experiments[ladder.start]
         self.by_key = {self._key(e): e for e in experiments.values() if not e.offered}
         n_scored, n_fitted = len(self.split.score_ids), len(self.split.fit_ids)
         self.found = Climbed(judge.metric.name, self.split.name, n_scored, n_fitted, best=ladder.start)
 
-    def run(self, full: bool) -> Climbed:
-        promoted: list[Scored] = []
+    def run(self, full: bool, workers: Stoppable | None = None) -> Climbed:
+        self.workers, promoted = workers, list[Scored]()
         try:
             promoted.append(self._begin())
             for rung in self.ladder.rungs:
                 winner = self._rung(rung, promoted[-1])
                 promoted += [winner] * (winner is not promoted[-1])
-        except _OutOfTime as reason:
+        except OutOfTime as reason:
             self.found.undecided = str(reason)
         if promoted:
             self.found.best = promoted[-1].name
@@ -216,7 +224,7 @@ class _Climb:
         identity = run_id(self.prepared, experiment)
         if (fold := self.store.fold(identity, self.split.name)) is None:
             if not self.budget.fits(cost.forecast):
-                raise _OutOfTime(
+                raise OutOfTime(
                     f"{experiment.name} would take about {clock(cost.forecast)}, and {clock(max(0, self.budget.left))} "
                     "is left: the same command with more minutes goes on there"
                 )
@@ -226,11 +234,14 @@ class _Climb:
         return Scored(experiment, fold)
 
     def _train(self, experiment: Experiment, identity: str, cost: Measured) -> FoldResult:
-        def only_shared(name: str) -> bool:
-            return name == self.split.name
-
-        with enough_memory(experiment.name), peak_memory() as used:
-            train_within(self.prepared, experiment, self.store, only_shared, progress=self.progress)
+        work = partial(_trained_fold, self.prepared, experiment, self.store, self.split.name)
+        try:
+            used = work(self.progress) if self.workers is None else next(self.workers.map(work, [Silent()]))
+        except OutOfTime:
+            raise OutOfTime(
+                f"{experiment.name} took longer than forecast, and was stopped as the time was over: the same command "
+                "goes on there"
+            ) from None
         fold = self.store.fold(identity, self.split.name)
         assert fold is not None
         self.costs.learn(experiment, fold.seconds, used)
@@ -251,9 +262,15 @@ class _Climb:
             each = first.seconds if first else 0.0
             if missing := [name for name in fold_names(self.prepared, experiment) if name not in done]:
                 self.progress.say(f"All folds of {experiment.name}: about {clock(len(missing) * each)}")
-            run = self._while_time(experiment, each)
-            if run is not None:
-                self.found.runs[experiment.name] = run
+            try:
+                run = self._while_time(experiment, each)
+            except OutOfTime:
+                self.progress.say(
+                    f"The time was over in the middle of {experiment.name}: the same command goes on there."
+                )
+            else:
+                if run is not None:
+                    self.found.runs[experiment.name] = run
         self._score_afresh([e.name for e in experiments])
 
     def _while_time(self, experiment: Experiment, seconds: float) -> Run | None:
@@ -262,7 +279,7 @@ class _Climb:
         def fits(name: str) -> bool:
             return self.budget.fits(seconds)
 
-        return train_within(self.prepared, experiment, self.store, fits, progress=self.progress)
+        return train_within(self.prepared, experiment, self.store, fits, progress=self.progress, workers=self.workers)
 
     def _score_afresh(self, names: Sequence[str]) -> None:
         runs, ids = self.found.runs, fresh_ids(self.prepared, self.split.name)
@@ -270,6 +287,16 @@ class _Climb:
         if len(ids):
             start = runs.get(self.start.name)
             self.found.fresh = [fresh_score(self.prepared, runs[n], start, ids) for n in names if n in runs]
+
+
+def _trained_fold(prepared: Prepared, experiment: Experiment, store: Store, fold: str, progress: Progress) -> Memory:
+    """Train one fold, which the store has then, and say how much memory that took.
+
+    A process that is ended here leaves what `kill -9` leaves of a training: its checkpoint, and no half fold.
+    """
+    with enough_memory(experiment.name), peak_memory() as used:
+        train_within(prepared, experiment, store, partial(operator.eq, fold), progress=progress)
+    return used
 
 
 def _check_weights(experiment: Experiment) -> None:

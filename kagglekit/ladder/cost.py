@@ -16,7 +16,7 @@ from kagglekit.contracts import Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError
 from kagglekit.forecast import rough_seconds
-from kagglekit.ladder.memory import Memory, enough_memory
+from kagglekit.ladder.memory import Memory, enough_memory, let_go
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.ladder.record import Measured, Record
 from kagglekit.progress import Progress, Silent
@@ -127,6 +127,8 @@ def _probed(name: str, estimator: Any, X: pd.DataFrame, y: pd.Series) -> Speed:
     except (AssertionError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"'{name}' cannot take a step of training: {reason}") from error
+    finally:
+        let_go()
 
 
 def _cost_settings(estimator: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 from kagglekit.errors import ConfigError
 
-__all__ = ["Memory", "enough_memory", "peak_memory"]
+__all__ = ["Memory", "enough_memory", "let_go", "peak_memory"]
 
 _STATM = Path("/proc/self/statm")
 _EVERY = 0.01  # seconds between two looks
@@ -81,6 +82,13 @@ def enough_memory(what: str) -> Iterator[None]:
         raise ConfigError(
             f"'{what}' does not fit into memory.", hint="Halve its batch_size, or take fewer pixels."
         ) from error
+
+
+def let_go() -> None:
+    """Give memory of the GPU that is no longer used back, which torch keeps for itself, so that others have it."""
+    gc.collect()  # a Learner and its callbacks know each other
+    if cuda := _cuda():
+        cuda.empty_cache()
 
 
 def _resident_mb() -> float:

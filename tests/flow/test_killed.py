@@ -1,4 +1,4 @@
-"""kill -9 in the middle of training, or of a search, loses no finished fold and no trial."""
+"""kill -9 in the middle of training, of a search or of a climb loses no finished fold and no trial."""
 
 from __future__ import annotations
 
@@ -102,3 +102,38 @@ def test_a_killed_search_goes_on_and_repeats_the_trial_it_was_at(kagglekit, flow
     assert len(record["trials"]) == 3
     assert first.parent.parent.name in {t["run"] for t in record["trials"]}
     assert "Search from forest: 3 trial(s)" in out
+
+
+CLIMBED = (
+    SLOW.replace("n = 6", "n = 3")
+    + """
+[ladder]
+start = "forest"
+
+[[ladder.rungs]]
+name = "leaves"
+why = "how small may leaves be?"
+min_samples_leaf = [2, 5, 9]
+"""
+)
+
+
+def test_a_killed_climb_goes_on_at_the_candidate_it_was_at(kagglekit, flowers_folder, tmp_path):
+    assert kagglekit("arena", "create", str(flowers_folder), "--name", "flowers").status == 0
+    write_pipeline(tmp_path, CLIMBED)
+    assert kagglekit("download", "flowers").status == 0
+    runs = tmp_path / "runs" / "arena" / "flowers"
+    command = ("ladder", "flowers", "--minutes", "60", "--no-full", "--json")
+    climbing = _start(tmp_path, *command)
+    _wait_for(runs, "leaves-2-*/fold-0/fold.json")
+    climbing.send_signal(signal.SIGKILL)
+    climbing.communicate(timeout=60)  # its worker ends too, and lets the run go that it was at
+    assert climbing.returncode == -signal.SIGKILL
+    done = {path: path.stat().st_mtime_ns for path in runs.glob("*/fold-0/fold.json")}
+    assert {path.parts[-3].rpartition("-")[0] for path in done} < {"forest", "leaves-2", "leaves-5", "leaves-9"}
+    again = _start(tmp_path, *command)
+    out, err = again.communicate(timeout=240)
+    assert again.returncode == 0, err
+    # In the order of their forecasts, which the first fold mended.
+    assert sorted(s["experiment"] for s in json.loads(out)["steps"]) == ["forest", "leaves-2", "leaves-5", "leaves-9"]
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished fold was trained again"

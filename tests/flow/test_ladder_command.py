@@ -28,7 +28,7 @@ def test_a_ladder_from_the_command_line(kagglekit, flowers_folder, tmp_path):
     said = kagglekit("ladder", "flowers", "--on", "arena", "--minutes", "0")
     assert said.status == 0
     assert "Not at the top yet: forest would take about" in said.out
-    said = kagglekit("ladder", "flowers", "--on", "arena", "--json")
+    said = kagglekit("ladder", "flowers", "--on", "arena", "--minutes", "60", "--json")
     assert said.status == 0, said.err
     found = json.loads(said.out)
     assert {step["experiment"] for step in found["steps"]} == {"forest", "more-30", "larger"}, (

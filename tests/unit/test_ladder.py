@@ -22,6 +22,7 @@ from kagglekit.ladder.judge import Judge, Scored
 from kagglekit.ladder.memory import enough_memory, peak_memory
 from kagglekit.ladder.record import Measured
 from kagglekit.models import registry
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.prepare import prepare
 from kagglekit.rungs import Ladder, Rung
 from kagglekit.store import FoldResult, Store
@@ -238,6 +239,46 @@ def test_a_budget_stops_before_what_would_not_fit_and_more_time_goes_on_there(tm
     again = stage.climb()
     assert again.undecided == ""
     assert again.best != "stump"
+
+
+class FewFits(Stoppable):
+    """Fits here, and runs out of time in the middle of the fit after so many."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(lambda: 1.0)
+        self.n = n
+
+    def map(self, function, items, *, may_start=lambda item: True):
+        for item in items:
+            if may_start(item):
+                self.n -= 1
+                if self.n < 0:
+                    raise OutOfTime("stopped in the middle")
+                yield function(item)
+
+
+def test_what_runs_past_the_budget_is_stopped_and_the_same_command_goes_on_there(tmp_path):
+    stage = Stage(tmp_path)
+    some = stage.climb(minutes=1, workers=FewFits(2))
+    assert [s.experiment for s in some.steps] == ["stump", "deep-4"]
+    assert "deep-9 took longer than forecast, and was stopped" in some.undecided
+    assert (some.best, some.runs) == ("stump", {}), "a rung is decided when all of it is there"
+    assert "The time was over in the middle of stump" in stage.told.said[-1]
+    written = {p: p.stat().st_mtime_ns for p in stage.store.folder.glob("*/*/fold.json")}
+    assert len(written) == 2
+    again = stage.climb()
+    assert again.undecided == "" and again.best != "stump"
+    assert {p: p.stat().st_mtime_ns for p in written} == written
+
+
+def test_a_fit_without_end_is_ended_with_the_budget(tmp_path):
+    stage = Stage(tmp_path)
+    stage.climb(Ladder("stump", ()), full=False)
+    endless = Ladder("stump", (Rung("trees", "?", {"n_estimators": {"all": 10**6}}),))
+    named, budget, costs = stage.pipeline.experiments, Budget(0.02), Slow(stage, {})
+    some = climb(stage.prepared, endless, named, stage.store, budget=budget, costs=costs)
+    assert "trees took longer than forecast" in some.undecided
+    assert some.best == "stump"
 
 
 class Slow(Costs):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,9 +18,12 @@ from kagglekit.ladder import Costs, bake_off, climb, load_ladder, shared_split
 from kagglekit.ladder.memory import Memory
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.models import registry
+from kagglekit.models.vision.checkpoint import Checkpoint
 from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.models.vision.estimator import TimmClassifier
+from kagglekit.parallel import OutOfTime, Stoppable
 from kagglekit.prepare import prepare
+from kagglekit.progress import Task
 from kagglekit.rungs import Ladder, Rung
 from kagglekit.store import Store
 
@@ -158,6 +163,59 @@ def test_the_bake_off_is_one_call(discs, tmp_path):
     assert {s.experiment for s in found.steps} == {"tiny", "tiny-crop", "tiny-pad"}
     assert all(s.difference is not None for s in found.steps[1:])
     assert set(few.grid["resize"]) <= set(ladder.rungs[0].grid["resize"])
+
+
+class Halting(Stoppable):
+    """Fits here, and runs out of time after so many batches of training."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__(lambda: 1.0)
+        self.batches, self.steps = batches, []
+
+    def map(self, function, items, *, may_start=lambda item: True):
+        for _ in items:
+            yield function(self)
+
+    @contextmanager
+    def task(self, name: str, total: float | None) -> Iterator[Task]:
+        yield self if name.startswith("train") else NoTask()
+
+    def advance(self, steps: float = 1.0) -> None:
+        self.steps.append(steps)
+        if sum(self.steps) > self.batches:
+            raise OutOfTime
+
+    def note(self, text: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+class NoTask:
+    def advance(self, steps: float = 1.0) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def test_a_training_that_was_stopped_goes_on_at_its_epoch_and_its_time_is_added_up(discs, tmp_path):
+    pipeline, prepared = discs
+    tiny = pipeline.experiments["tiny"]
+    long = {"long": replace(tiny, name="long", params={**tiny.params, "epochs": 3})}
+    store, ladder = Store(tmp_path), Ladder("long", ())
+    some = climb(prepared, ladder, long, store, full=False, workers=Halting(2 * 3 + 1))
+    assert "long took longer than forecast" in some.undecided
+    (file,) = store.folder.glob("*/.checkpoints/fold-0/*.safetensors")
+    checkpoint = Checkpoint(file.parent, file.stem)
+    saved = checkpoint.read()
+    parts = {name.partition("/")[0]: {} for name in saved.tensors}
+    checkpoint.write({name: saved.part(name) for name in parts}, saved.facts | {"seconds": 1000.0})
+    going_on = Halting(99)
+    again = climb(prepared, ladder, long, store, full=False, workers=going_on)
+    assert going_on.steps == [6, 1, 1, 1], "two epochs of three batches lie behind it"
+    assert again.steps[0].seconds > 1000
 
 
 def test_weights_that_are_not_here_leave_a_candidate_out(discs, tmp_path, monkeypatch):

@@ -170,6 +170,29 @@ def test_work_is_stopped_in_the_middle_when_the_time_is_over():
         assert list(workers.map(whoami, [1])) != [worker]
 
 
+ABANDONED = """
+import os, time
+from kagglekit.parallel import Stoppable
+
+def nap(seconds):
+    print("at work", flush=True)
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    with Stoppable(lambda: float("inf")) as workers:
+        list(workers.map(nap, [600.0]))
+"""
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
+    script = tmp_path / "naps.py"
+    script.write_text(ABANDONED)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == "at work\n"
+    parent.kill()
+    parent.communicate(timeout=60)  # ends when nobody holds the pipe any longer
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -92,6 +92,7 @@ def test_a_training_broken_off_in_any_epoch_ends_as_if_it_had_not_been(epoch, da
     assert len(list(tmp_path.iterdir())) == 1
     model = TimmClassifier(**TINY, checkpoint_dir=str(tmp_path)).fit(*data)
     assert model.n_steps_ == 2 * EPOCHS
+    assert model.seconds_before_ > 0
     np.testing.assert_array_equal(model.predict_proba(data[0]), untouched)
 
 

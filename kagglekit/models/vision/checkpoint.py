@@ -16,7 +16,7 @@ from kagglekit.models.vision.runtime import import_torch
 
 __all__ = ["Checkpoint", "Saved", "load_optimizer", "optimizer_state", "training_key"]
 
-_VERSION = 1
+_VERSION = 2
 _FACTS = "facts"
 
 

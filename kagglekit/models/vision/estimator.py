@@ -144,6 +144,8 @@ class TimmEstimator(BaseEstimator, ABC):
         The epoch whose model was kept, from 1; 0 when every epoch was.
     notes_ : tuple of str
         What was done otherwise than the settings say: a smaller batch.
+    seconds_before_ : float
+        That a killed process had trained, whose checkpoint in `checkpoint_dir` was gone on from.
 
     References
     ----------
@@ -242,7 +244,7 @@ class TimmEstimator(BaseEstimator, ABC):
         if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
             raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
-        self.best_epoch_, self.n_steps_ = 0, 0
+        self.best_epoch_, self.n_steps_, self.seconds_before_ = 0, 0, 0.0
         self.notes_: tuple[str, ...] = ()
         if not main.is_constant:
             watched, known_by = self._watched(eval_set), self._known_by(eval_set)
@@ -254,7 +256,7 @@ class TimmEstimator(BaseEstimator, ABC):
     def _keep(self, done: Fit) -> None:
         self.model_, self._normalize = done.network.model, done.network.normalize
         self.weights_, self.notes_ = done.weights, done.notes
-        self.n_steps_, self.best_epoch_ = done.n_steps, done.best_epoch
+        self.n_steps_, self.best_epoch_, self.seconds_before_ = done.n_steps, done.best_epoch, done.seconds_before
 
     @abstractmethod
     def _remember(self, main: Objective) -> None:

@@ -66,6 +66,8 @@ class Fit:
         The epoch whose model was kept, from 1; 0 when every epoch was.
     notes : tuple of str
         What was done otherwise than asked for.
+    seconds_before : float
+        That a killed process had trained, whose checkpoint was gone on from.
     """
 
     network: Network
@@ -73,6 +75,7 @@ class Fit:
     n_steps: int
     best_epoch: int
     notes: tuple[str, ...]
+    seconds_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ class Fitting:
                     on_batch=task.advance,
                 )
                 trainer.run()
-        return Fit(network, weights.origin, trainer.n_steps, best.epoch if best else 0, notes)
+        epoch = best.epoch if best else 0
+        return Fit(network, weights.origin, trainer.n_steps, epoch, notes, trainer.seconds_before)
 
     def first_batch(self, objective: Objective, rows: Labelled) -> Seen:
         """The first batch that `fit` would train on, to be looked at; nothing is fitted."""

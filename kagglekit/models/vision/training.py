@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -116,6 +117,8 @@ class Trainer:
     ----------
     n_steps : int
         Optimizer steps taken.
+    seconds_before : float
+        That a killed process had trained, whose checkpoint was gone on from.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class Trainer:
         self.loss, self.soft, self.best, self.on_batch = loss, soft, best, on_batch
         self.checkpoint = checkpoint or Checkpoint(None, "")
         self.n_steps, self._stage, self._epoch, self._is_over = 0, 0, 0, False
+        self.seconds_before, self._begun = 0.0, 0.0
         self._learner: Any = None
         self._size: Size | None = None
         self._average: WeightAverage | None = None
@@ -146,6 +150,7 @@ class Trainer:
         ------
         MissingExtra
         """
+        self._begun = time.perf_counter()
         if (saved := self.checkpoint.read()) is not None:
             self._go_on(saved)
         for number, stage in enumerate(self.recipe.stages):
@@ -216,6 +221,7 @@ class Trainer:
         parts = {"model": self.model.state_dict(), "optimizer": tensors, "chance": self._chance()}
         facts: dict[str, Any] = {"stage": self._stage, "epoch": self._epoch, "over": self._is_over}
         facts |= {"n_steps": self.n_steps, "optimizer": numbers, "scaler": _scaler_state(self._learner)}
+        facts["seconds"] = self.seconds_before + time.perf_counter() - self._begun
         if self._average is not None:
             parts["average"] = self._average.state
             facts["averaged"] = self._average.n_updates
@@ -228,7 +234,7 @@ class Trainer:
         """Take up everything as it was at the end of the epoch that was saved."""
         facts = saved.facts
         self._stage, self._epoch, self._is_over = facts["stage"], facts["epoch"], facts["over"]
-        self.n_steps = facts["n_steps"]
+        self.n_steps, self.seconds_before = facts["n_steps"], facts["seconds"]
         self._open(self.recipe.stages[self._stage])
         self.model.load_state_dict(saved.part("model"))
         self._learnt = saved.part("optimizer"), facts["optimizer"]
