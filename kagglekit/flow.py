@@ -229,7 +229,7 @@ class Flow:
         """
         runs: dict[str, Run] = {}
         for name in names:
-            experiment = self.pipeline.experiment(name)
+            experiment = self._experiment(name)
             watch = _Timed(
                 pace, experiment, len(self.prepared.train), self.store.folds(run_id(self.prepared, experiment))
             )
@@ -247,10 +247,28 @@ class Flow:
             self.progress.say(watch.words(fold_names(self.prepared, experiment)))
         return runs
 
+    def named(self, names: Sequence[str]) -> list[Experiment]:
+        """Experiments of the file, of a portfolio or of the ladder by name, in the order in which those list them.
+
+        Raises
+        ------
+        UsageError
+            There is none of that name.
+        """
+        wanted = {self._experiment(name).name for name in names}
+        return [e for e in self._everything.experiments.values() if e.name in wanted]
+
     def _experiment(self, name: str) -> Experiment:
-        """An experiment of the file or of a portfolio; a mistyped name is told the file's own."""
-        everything = self._everything.experiments
-        return everything[name] if name in everything else self.pipeline.experiment(name)
+        """One of those; a mistyped name is told the file's own."""
+        everything, ladder = self._everything.experiments, self.pipeline.ladder
+        if name in everything:
+            return everything[name]
+        if ladder is not None and any(name == one.name for rung in ladder.rungs for one in rung.combinations()):
+            raise UsageError(
+                f"'{name}' is a candidate of the ladder, and no climb has come to its rung yet.",
+                hint=f"What it changes is what won below: kagglekit ladder {self.comp}",
+            )
+        return self.pipeline.experiment(name)
 
     def train_portfolio(self, portfolio: str, *, budget: Budget, n_jobs: int = 1) -> Ran:
         """Stage 3, for settings that are known to do well: in order of expected gain, as far as time allows.

@@ -26,6 +26,7 @@ from kagglekit.kernels.push import push
 from kagglekit.kernels.session import TIMES
 from kagglekit.kernels.sync import Synced, sync
 from kagglekit.kernels.watch import Watched, watch
+from kagglekit.ladder import candidates_text, load_ladder
 from kagglekit.progress import Progress
 from kagglekit.submission_file import read_submission
 from kagglekit.submit import refresh
@@ -185,11 +186,9 @@ class KernelFlow:
         return self.flow.workspace.kernel("times").with_suffix(".json")
 
     def _chosen(self, names: Sequence[str]) -> list[Experiment]:
-        pipeline = self.flow.pipeline
         if not names:
-            raise UsageError("No experiment was named.", hint=f"Known: {', '.join(pipeline.experiments)}.")
-        wanted = {pipeline.experiment(name).name for name in names}
-        return [e for e in pipeline.experiments.values() if e.name in wanted]
+            raise UsageError("No experiment was named.", hint=f"Known: {', '.join(self.flow.pipeline.experiments)}.")
+        return self.flow.named(names)
 
     def _slugs(self, names: Sequence[str], submit: bool) -> dict[str, list[str]]:
         """The notebooks of these experiments -> what each of them trains."""
@@ -221,6 +220,7 @@ class KernelFlow:
             plan=made,
             submit=options.submit,
             goes_on=bool(there),
+            ladder=self._ladder(group),
             docker_image=options.docker_image,
         )
         folder = self.flow.workspace.kernel(slug)
@@ -230,6 +230,10 @@ class KernelFlow:
         synced = sync(self.gateway.datasets, assignment.parcels.values(), progress=self._progress)
         pushed = push(kernels, folder, timeout=made.limit)
         return Session(slug, path, made, pushed.url, synced)
+
+    def _ladder(self, group: Sequence[Experiment]) -> str:
+        """The candidates of a ladder among these experiments: the pipeline file does not name them."""
+        return candidates_text(load_ladder(self.flow.store.folder), [e.name for e in group])
 
     def _plan(
         self, group: Sequence[Experiment], machine: Machine, options: Options, there: Mapping[str, Sequence[str]]

@@ -39,6 +39,8 @@ class Assignment:
         Whether it writes `submission.csv`: of its one experiment, with all folds.
     goes_on : bool
         Whether its own earlier output is among its inputs.
+    ladder : str
+        The record of a ladder's candidates among the experiments, as text; "" where there are none.
     docker_image : str
         The image to run on; "" for Kaggle's newest.
     """
@@ -52,6 +54,7 @@ class Assignment:
     plan: Plan
     submit: bool = False
     goes_on: bool = False
+    ladder: str = ""
     docker_image: str = ""
 
     @property

@@ -41,6 +41,7 @@ def cells(a: Assignment) -> list[Cell]:
         Cell("kagglekit", "code", _kagglekit(a)),
         Cell("about-pipeline", "markdown", _ABOUT_PIPELINE),
         Cell("pipeline", "code", _PIPELINE.format(literal=_literal(a.pipeline.path.read_text(encoding="utf-8")))),
+        *_candidates(a),
         *_inputs(a),
         Cell("about-data", "markdown", _ABOUT_DATA),
         Cell("data", "code", _DATA),
@@ -114,6 +115,13 @@ def _roots(a: Assignment) -> str:
 def _kagglekit(a: Assignment) -> str:
     parcel = a.parcels["wheels"]
     return _KAGGLEKIT.format(slug=parcel.slug, files=_dict(parcel.files))
+
+
+def _candidates(a: Assignment) -> list[Cell]:
+    if not a.ladder:
+        return []
+    source = _CANDIDATES.format(literal=_literal(a.ladder))
+    return [Cell("about-candidates", "markdown", _ABOUT_CANDIDATES), Cell("candidates", "code", source)]
 
 
 def _inputs(a: Assignment) -> Iterator[Cell]:
@@ -206,6 +214,21 @@ TEXT = {literal}
 path = WORKING / "pipelines" / COMP / "pipeline.toml"
 path.parent.mkdir(parents=True, exist_ok=True)
 path.write_text(TEXT, encoding="utf-8")
+print("wrote", path)
+"""
+
+_ABOUT_CANDIDATES = """\
+## Candidates of the ladder
+
+A ladder makes experiments that the file does not list: a rung's settings on top of what won below it.
+"""
+
+_CANDIDATES = """\
+CANDIDATES = {literal}
+
+path = WORKING / "runs" / SLUG / "ladder.json"
+path.parent.mkdir(parents=True, exist_ok=True)
+path.write_text(CANDIDATES, encoding="utf-8")
 print("wrote", path)
 """
 

@@ -6,7 +6,7 @@ from kagglekit.ladder.cost import Costs
 from kagglekit.ladder.fresh import promoted_rows
 from kagglekit.ladder.judge import shared_split
 from kagglekit.ladder.outcome import Climbed, Fresh, Step, grouped
-from kagglekit.ladder.record import Record, known_candidates, load_ladder
+from kagglekit.ladder.record import Record, candidates_text, known_candidates, load_ladder
 
 __all__ = [
     "Climbed",
@@ -15,6 +15,7 @@ __all__ = [
     "Record",
     "Step",
     "bake_off",
+    "candidates_text",
     "climb",
     "grouped",
     "known_candidates",

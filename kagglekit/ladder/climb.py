@@ -182,6 +182,7 @@ class _Climb:
             except _UNFIT as error:
                 left_out[experiment.name] = error.message
         self._leave_out(left_out)
+        self.record.save()  # so that a candidate is known by its name, also where it is not trained now
         return sorted(ready, key=lambda pair: pair[1].forecast)
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:

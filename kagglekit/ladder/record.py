@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from kagglekit.files import read_json, write_json
 from kagglekit.ladder.probe import Speed
 from kagglekit.rungs import COMMON
 
-__all__ = ["Candidate", "Measured", "Record", "changed", "known_candidates", "load_ladder", "made"]
+__all__ = [
+    "Candidate",
+    "Measured",
+    "Record",
+    "candidates_text",
+    "changed",
+    "known_candidates",
+    "load_ladder",
+    "made",
+]
 
 _FILE = "ladder.json"
 _FORMAT = 1
@@ -116,8 +126,10 @@ class Record:
     def save(self) -> None:
         """Write it, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = {key: value for key, value in asdict(self).items() if key != "folder"}
-        write_json(self.folder / _FILE, {"format": _FORMAT, **facts})
+        write_json(self.folder / _FILE, self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {"format": _FORMAT, **{key: value for key, value in asdict(self).items() if key != "folder"}}
 
 
 def load_ladder(folder: Path) -> Record:
@@ -169,3 +181,20 @@ def known_candidates(record: Record, experiments: Mapping[str, Experiment]) -> d
         if name not in experiments and one.start in experiments and (one.parent in experiments or one.parent in found):
             found[name] = made(experiments[one.start], name, one)
     return found
+
+
+def candidates_text(record: Record, names: Collection[str]) -> str:
+    """What another computer must have as its record to know these candidates, and those they were made from.
+
+    "" where none of the names is a candidate's.
+    """
+    needed: set[str] = set()
+    for name in names:
+        while name in record.candidates and name not in needed:
+            needed.add(name)
+            name = record.candidates[name].parent
+    if not needed:
+        return ""
+    # In the order in which they were made: a parent comes first.
+    few = Record(record.folder, candidates={n: one for n, one in record.candidates.items() if n in needed})
+    return json.dumps(few._facts(), indent=2)

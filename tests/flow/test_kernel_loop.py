@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fakes import Remembering
-from flowers import SLUG, write_pipeline
+from flowers import PIPELINE, SLUG, write_pipeline
 from kernel_runner import RunsHere
 
 from kagglekit.arena import hosting
@@ -26,9 +26,11 @@ PATIENT = Patience(read=300.0, budget=300.0, first_pause=0.02, longest_pause=2.0
 
 
 @contextmanager
-def kernels(root: Path, spoil: Callable[[Path], None] = lambda output: None) -> Iterator[KernelFlow]:
+def kernels(
+    root: Path, spoil: Callable[[Path], None] = lambda output: None, pipeline: str = PIPELINE
+) -> Iterator[KernelFlow]:
     """An arena that hosts the flowers and runs notebooks, and the flow's door to it."""
-    write_pipeline(root)
+    write_pipeline(root, pipeline)
     arena, machines = root / ".arena", root / "machines"
     with (
         Arena(arena, runner=RunsHere(arena, machines, spoil)) as running,
@@ -101,6 +103,37 @@ def test_what_was_begun_here_is_finished_there(root):
         site.pull(["forest"])
         site.flow.train(["forest"])  # goes on with the pulled fold
         assert site.left(["forest"]) == {"forest": []}
+
+
+LADDER = """
+[ladder]
+start = "forest"
+
+[[ladder.rungs]]
+name = "leaves"
+why = "how small may leaves be?"
+min_samples_leaf = [2, 5]
+
+[[ladder.rungs]]
+name = "trees"
+why = "do more trees help?"
+n_estimators = [30]
+"""
+
+
+def test_a_candidate_of_the_ladder_is_trained_there_and_found_by_the_climb(root):
+    with kernels(root, pipeline=PIPELINE + LADDER) as site:
+        with pytest.raises(UsageError, match="'leaves-5' is a candidate of the ladder, and no climb has come"):
+            site.push(["leaves-5"], CPU)
+        site.flow.train(["forest"])
+        site.flow.ladder(full=False, minutes=0)
+        site = KernelFlow(Flow("flowers", site.flow.workspace, Remembering()), site.gateway)
+        run = site.run(["leaves-5"], CPU, pause=0.01)["leaves-5"]
+        assert (run.parent, len(run.scores), run.settings["params"]["min_samples_leaf"]) == ("forest", 3, 5)
+        written = {p: p.stat().st_mtime_ns for p in site.flow.store.folder.glob("leaves-5-*/*/fold.json")}
+        found = site.flow.ladder(full=False)
+        assert {s.experiment for s in found.steps} >= {"forest", "leaves-2", "leaves-5"}
+        assert {p: p.stat().st_mtime_ns for p in written} == written and len(written) == 3
 
 
 def test_a_notebook_that_submits_is_one_for_each_experiment(root):
