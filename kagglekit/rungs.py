@@ -181,6 +181,11 @@ def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], where: str) 
 
 
 def _refuse_twins(rungs: Sequence[Rung], experiments: Collection[str], where: str) -> None:
+    for before, rung in itertools.combinations(rungs, 2):
+        if rung.grid == before.grid:
+            raise ConfigError(
+                f"{where}: the rungs '{before.name}' and '{rung.name}' try the same settings.", hint="Leave one out."
+            )
     names = [made.name for rung in rungs for made in rung.combinations()]
     for name in names:
         if name in experiments:

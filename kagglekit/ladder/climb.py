@@ -12,7 +12,7 @@ from kagglekit.board import change_words
 from kagglekit.config import Experiment
 from kagglekit.contracts import Run
 from kagglekit.dataset import Prepared
-from kagglekit.errors import ConfigError, DataError, MissingExtra, WeightsNotFound
+from kagglekit.errors import ConfigError, DataError, KagglekitError, MissingExtra, WeightsNotFound
 from kagglekit.forecast import Budget, clock
 from kagglekit.identity import fold_names, run_id
 from kagglekit.ladder.cost import Costs
@@ -155,7 +155,7 @@ class _Climb:
             try:
                 scored.append(self._scored(experiment, cost))
             except _UNFIT as error:
-                self._leave_out({experiment.name: error.message})
+                self._leave_out({experiment.name: _reason(error)})
             else:
                 self._tell(self.judge.step(rung.name, scored[-1], best, len(ready)), scored[-1])
         return self._promote(scored, best)
@@ -180,7 +180,7 @@ class _Climb:
             except WeightsNotFound:
                 left_out[experiment.name] = "no weights of it on this machine"
             except _UNFIT as error:
-                left_out[experiment.name] = error.message
+                left_out[experiment.name] = _reason(error)
         self._leave_out(left_out)
         self.record.save()  # so that a candidate is known by its name, also where it is not trained now
         return sorted(ready, key=lambda pair: pair[1].forecast)
@@ -203,7 +203,8 @@ class _Climb:
             why = f"{rung.why} ({change_words(trial.changes(best))})"
             candidate = Candidate.of(self.start, trial, best.name, why)
             self.record.candidates[combination.name] = candidate
-            yield made(self.start, combination.name, candidate)
+            self.by_key[key] = made(self.start, combination.name, candidate)  # a later rung may come to it again
+            yield self.by_key[key]
 
     def _trial(self, best: Experiment, changes: Mapping[str, Any]) -> Experiment:
         params = {**best.params, **{k: v for k, v in changes.items() if k not in COMMON}}
@@ -298,6 +299,11 @@ def _trained_fold(prepared: Prepared, experiment: Experiment, store: Store, fold
     with enough_memory(experiment.name), peak_memory() as used:
         train_within(prepared, experiment, store, partial(operator.eq, fold), progress=progress)
     return used
+
+
+def _reason(error: KagglekitError) -> str:
+    """Why a candidate is left out, on one line: what is wrong, and what to do."""
+    return " ".join(filter(None, (error.message, error.hint)))
 
 
 def _check_weights(experiment: Experiment) -> None:

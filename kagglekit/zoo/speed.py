@@ -49,7 +49,10 @@ def known_speeds(path: Path, machine: str | None = None) -> dict[str, Speed]:
     """What was probed on this machine before, by model; nothing where the file is missing or damaged."""
     everything = _read(path)
     kept = everything.get(machine or here(), {}) if everything else {}
-    return {model: Speed(**one) for model, one in kept.items()}
+    try:
+        return {model: Speed(**one) for model, one in kept.items()}
+    except (TypeError, AttributeError):
+        return {}  # another version wrote it
 
 
 def probe_speeds(results: Iterable[Result], path: Path, *, progress: Progress | None = None) -> dict[str, Speed]:

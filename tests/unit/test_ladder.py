@@ -139,6 +139,10 @@ def test_the_file_states_a_ladder_with_words_for_values(tmp_path):
         (("max_depth = [1, 4, 9]", 'max_depth = ["four"]'), "rung 'deep'.*max_depth"),
         (("max_depth = [1, 4, 9]", "max_depth = [4, 4]"), "lists a value twice"),
         (("max_depth = [1, 4, 9]", "max_depth = []"), "max_depth has no values"),
+        (
+            ("max_depth = [1, 4, 9]", "n_estimators = { few = 3, dozen = 12 }"),
+            "'deep' and 'many' try the same settings",
+        ),
         (('name = "many"', 'name = "deep"\nmax_depth = [4]'), None),
         (('name = "deep"', 'name = "bush"\nmin_samples_leaf = 2'), None),
         (("max_depth = [1, 4, 9]", "max_depth = 4"), None),
@@ -295,9 +299,12 @@ class Slow(Costs):
 def test_what_cannot_be_trained_here_is_named_in_one_line_and_left_out(tmp_path):
     stage = Stage(tmp_path)
     rung = Rung("r", "?", {"max_features": {"all": 1.0, "absurd": -3.0}})
-    found = stage.climb(Ladder("stump", (rung,)))
+    again = Rung("again", "?", {"max_features": {"all": 1.0}})
+    found = stage.climb(Ladder("stump", (rung, again)))
     assert list(found.left_out) == ["r-absurd"]
-    assert [s.experiment for s in found.steps] == ["stump", "r-all"]
+    assert "\n" not in found.left_out["r-absurd"]
+    compared = ["stump", "r-all"] + ["r-all"] * (found.best == "stump")
+    assert [s.experiment for s in found.steps] == compared, "the same settings are one candidate"
 
 
 def test_forecasts_learn_from_what_was_trained(climbed, tmp_path):

@@ -140,13 +140,14 @@ def discs(tmp_path_factory):
 def test_images_are_forecast_by_a_probe_and_then_by_what_was_trained(discs, tmp_path):
     pipeline, prepared = discs
     rungs = (
-        Rung("arch", "?", {"arch": {"vit": "test_vit", "none": "no_such_net"}}),
+        Rung("arch", "?", {"arch": {"vit": "test_vit", "none": "no_such_net", "typo": "test_resnett"}}),
         Rung("longer", "?", {"epochs": {"2": 2}}),
     )
     found = climb(prepared, Ladder("tiny", rungs), pipeline.experiments, Store(tmp_path), full=False)
     by_name = {step.experiment: step for step in found.steps}
     assert list(by_name) == ["tiny", "longer"]
     assert "timm has no architecture 'no_such_net'" in found.left_out["arch-none"]
+    assert found.left_out["arch-typo"] == "timm has no architecture 'test_resnett'. Did you mean 'test_resnet'?"
     assert "Input height (24) should be divisible by patch size (16)" in found.left_out["arch-vit"]
     assert by_name["tiny"].cost.basis == "probe"
     assert by_name["longer"].cost.basis == "an earlier candidate"
