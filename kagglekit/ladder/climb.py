@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -237,13 +238,7 @@ class _Climb:
 
     def _train(self, experiment: Experiment, identity: str, cost: Measured) -> FoldResult:
         work = partial(_trained_fold, self.prepared, experiment, self.store, self.split.name)
-        try:
-            used = work(self.progress) if self.workers is None else next(self.workers.map(work, [Silent()]))
-        except OutOfTime:
-            raise OutOfTime(
-                f"{experiment.name} took longer than forecast, and was stopped as the time was over: the same command "
-                "goes on there"
-            ) from None
+        used = work(self.progress) if self.workers is None else _elsewhere(experiment.name, work, self.workers)
         fold = self.store.fold(identity, self.split.name)
         assert fold is not None
         self.costs.learn(experiment, fold.seconds, used)
@@ -299,6 +294,29 @@ def _trained_fold(prepared: Prepared, experiment: Experiment, store: Store, fold
     with enough_memory(experiment.name), peak_memory() as used:
         train_within(prepared, experiment, store, partial(operator.eq, fold), progress=progress)
     return used
+
+
+def _elsewhere(name: str, work: Callable[[Progress], Memory], workers: Stoppable) -> Memory:
+    """Train in another process; what becomes of that process is said as what becomes of the candidate.
+
+    Raises
+    ------
+    OutOfTime
+    ConfigError
+        The system ended the process.
+    """
+    try:
+        return next(workers.map(work, [Silent()]))
+    except OutOfTime:
+        raise OutOfTime(
+            f"{name} took longer than forecast, and was stopped as the time was over: the same command goes on there"
+        ) from None
+    except BrokenExecutor as error:
+        workers.stop()
+        raise ConfigError(
+            f"The process that trained '{name}' was ended by the system, as when memory runs out.",
+            hint="Halve its batch_size, or take fewer pixels.",
+        ) from error
 
 
 def _reason(error: KagglekitError) -> str:

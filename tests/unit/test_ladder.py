@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,6 +274,25 @@ def test_what_runs_past_the_budget_is_stopped_and_the_same_command_goes_on_there
     again = stage.climb()
     assert again.undecided == "" and again.best != "stump"
     assert {p: p.stat().st_mtime_ns for p in written} == written
+
+
+class Dying(FewFits):
+    """Its process is killed in the middle of the first fit, and another one takes its place."""
+
+    def map(self, function, items, *, may_start=lambda item: True):
+        if self.n:
+            yield from super().map(function, items, may_start=may_start)
+        self.n = 99
+        raise BrokenExecutor
+
+
+def test_a_candidate_whose_process_dies_is_left_out_and_the_others_go_on(tmp_path):
+    stage = Stage(tmp_path)
+    stage.climb(Ladder("stump", ()), full=False)
+    found = stage.climb(full=False, minutes=1, workers=Dying(0))
+    (reason,) = found.left_out.values()
+    assert "was ended by the system, as when memory runs out. Halve its batch_size" in reason
+    assert found.undecided == "" and len(found.steps) >= 3
 
 
 def test_a_fit_without_end_is_ended_with_the_budget(tmp_path):
