@@ -46,6 +46,7 @@ def bare(X: np.ndarray, y: np.ndarray, rounds: int) -> float:
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 1.0,
+        "seed": 42,
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
