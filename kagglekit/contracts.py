@@ -165,8 +165,8 @@ class Competition:
             form=forms[form_of_several(self.metric)],
         )
 
-    def refuse_several(self, what: str) -> None:
-        """Say that something cannot be done for several targets.
+    def refuse_several(self, what: str, *, hint: str) -> None:
+        """Say that something cannot be done for several targets, and what can be.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class Competition:
         if self.targets:
             raise UsageError(
                 f"{what} is for one target, and {self.slug} has {len(self.targets)}: {preview(self.targets)}.",
-                hint="prepare, train, ensemble, submit, board, compare and shakeup take several.",
+                hint=hint,
             )
 
     @property

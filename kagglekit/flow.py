@@ -282,7 +282,6 @@ class Flow:
         UsageError
             There is no such portfolio, or it has no model for this task.
         """
-        self.prepared.competition.refuse_several("A portfolio")
         chosen = members(portfolio, self._everything.experiments)
         if not budget.is_limited and n_jobs == 1:
             return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress)
@@ -328,7 +327,6 @@ class Flow:
         ConfigError
             There is no space for it: neither `[search.NAME]` nor a built-in one.
         """
-        self.prepared.competition.refuse_several("A search")
         budget = Budget(minutes)
         experiment = self._experiment(name)
         if (taken := trials_name(name)) in {*self.pipeline.experiments, *self.pipeline.ensembles}:

@@ -19,7 +19,7 @@ import pandas as pd
 from kagglekit.contracts import Folds, repeated
 from kagglekit.errors import FoldsError, nearest, preview
 
-__all__ = ["SCHEMES", "carve", "joint_strata", "make_folds"]
+__all__ = ["SCHEMES", "carve", "joint_strata", "make_folds", "strata_of"]
 
 Array = npt.NDArray[Any]
 
@@ -99,6 +99,11 @@ def make_folds(
     numbers = {f"repeat_{r}": SCHEMES[scheme](rows, seed + r) for r in range(repeats)}
     assignment = pd.DataFrame(numbers, index=ordered).loc[ids].astype(np.int64)
     return Folds(assignment, scheme=scheme, seed=seed, groups=rows.groups)
+
+
+def strata_of(y: pd.Series | pd.DataFrame, n: int) -> pd.Series:
+    """What n folds are stratified by: the target, or of several targets `joint_strata`."""
+    return joint_strata(y, n) if isinstance(y, pd.DataFrame) else y
 
 
 def joint_strata(y: pd.DataFrame, n: int) -> pd.Series:

@@ -19,13 +19,13 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Competition, Predictions, Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError, StoreError, nearest, preview
-from kagglekit.folds import carve, joint_strata
+from kagglekit.folds import carve, strata_of
 from kagglekit.identity import DRAW
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
-from kagglekit.models.several import PerTarget, learns_several
+from kagglekit.models.several import for_targets
 from kagglekit.parallel import Stoppable
 from kagglekit.progress import Progress, Silent
 from kagglekit.store import Store
@@ -159,7 +159,7 @@ class Job:
         One that learns a single target is fitted for each of several.
         """
         one = self._bagged(self.model(seed), seed)
-        return PerTarget(one) if self.competition.targets and not learns_several(one) else one
+        return for_targets(one, self.competition.targets)
 
     def _bagged(self, model: Any, seed: int) -> Any:
         if not self.experiment.bags:
@@ -296,7 +296,7 @@ def _carve(job: Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
     facts = job.competition
     rows = job.prepared.train.loc[fit_ids]
     labels = job.labels().loc[fit_ids]
-    strata = joint_strata(labels, 2) if facts.targets else labels
+    strata = strata_of(labels, 2)
     return carve(
         fit_ids,
         y=strata if job.prepared.folds.scheme.startswith("stratified") else None,

@@ -79,6 +79,7 @@ def _head(findings: Findings) -> str:
 def _competition(findings: Findings) -> Table:
     keys = ("slug", "task", "metric", "id", "target", "form", "group", "time")
     table: Table = {key: value for key in keys if (value := getattr(findings, key)) is not None}
+    table |= {"target": list(findings.targets)} if findings.targets else {}
     return table | ({"decision": findings.decision} if findings.decision != "argmax" else {})
 
 
@@ -96,7 +97,7 @@ def _experiments(findings: Findings) -> dict[str, Table]:
     """First experiments, the cheapest first: what must be beaten, what may win, and what is worth trying next."""
     classes = findings.task.endswith("classification")
     floor = "majority" if classes else "mean"
-    log = {"target_transform": "log1p"} if findings.metric == "rmsle" else {}
+    log = {"target_transform": "log1p"} if findings.metric in ("rmsle", "columnwise_rmsle") else {}
     usual = "commonest label" if classes else "mean of the logarithms" if log else "mean"
     planned: dict[str, Table] = {
         floor: {
@@ -148,8 +149,9 @@ def _tables(log: Mapping[str, object]) -> dict[str, Table]:
 
 
 def _tables_later(findings: Findings) -> dict[str, Table]:
-    # Out-of-bag rows are drawn one by one: their groups, and later rows, are among the rows that were fitted on.
-    drawn_fairly = findings.group is None and findings.time is None
+    # Out-of-bag rows are drawn one by one: their groups, and later rows, are among the rows that were fitted on. Of
+    # several targets each forest draws its own.
+    drawn_fairly = findings.group is None and findings.time is None and not findings.targets
     oob: dict[str, Table] = {
         "forest-oob": {
             "why": "out-of-bag beside validation: a gap that noise does not explain means drift, or folds cut wrongly",

@@ -55,7 +55,7 @@ def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
     if facts.task.startswith("image"):
         return {}
     common: dict[str, Any] = {"optional": True}
-    if facts.metric == "rmsle":
+    if facts.metric in ("rmsle", "columnwise_rmsle"):
         common["target_transform"] = "log1p"
     known = registry.model_names(facts.task)
     found: dict[str, dict[str, Any]] = {}

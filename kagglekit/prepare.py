@@ -20,7 +20,7 @@ from kagglekit.contracts import Competition, Folds, Label, repeated
 from kagglekit.dataset import Pieces, Prepared, RawData
 from kagglekit.errors import ConfigError, CorruptImages, DataError, KagglekitError, nearest, preview
 from kagglekit.files import sha256
-from kagglekit.folds import joint_strata, make_folds
+from kagglekit.folds import make_folds, strata_of
 from kagglekit.image_files import FOLDER, ids_of, image_names, label_rows, pattern_of
 from kagglekit.progress import Progress, Silent
 from kagglekit.tables import ChunkedTable, read_table
@@ -451,7 +451,7 @@ def _folds(pipeline: Pipeline, facts: Competition, train: pd.DataFrame) -> Folds
         n=table.n,
         seed=table.seed,
         repeats=table.repeats,
-        y=joint_strata(facts.answers(train), table.n) if facts.targets else train[facts.target],
+        y=strata_of(facts.answers(train), table.n),
         groups=train[facts.group] if facts.group else None,
         time=train[facts.time] if facts.time else None,
     )

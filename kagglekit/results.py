@@ -91,7 +91,6 @@ class Results:
         public_share: float = PUBLIC_SHARE,
     ) -> Advice:
         """What to send next, and which two to end with."""
-        self._refuse_several("Advice")
         prepared, store = self.flow.prepared, self.flow.store
         known = [s.run for s in self.flow.ledger.submissions() if s.status != "error" and store.has(s.run)]
         sent = {run: store.load(run) for run in dict.fromkeys(known)}
@@ -101,7 +100,6 @@ class Results:
     def drift(self, *, embeddings: bool = False) -> Drift:
         """Whether validation speaks for the test rows; with embeddings, crops are looked for among images too."""
         flow = self.flow
-        self._refuse_several("The drift check")
         return study_drift(flow.prepared, flow.runs(), embeddings=embeddings, progress=flow.progress)
 
     def blame(self, ref: str) -> Blame:
@@ -200,7 +198,7 @@ class Results:
             It is a competition of tables.
         """
         flow = self.flow
-        self._refuse_several("Inspecting")
+        self._refuse_inspection()
         if not flow.prepared.competition.has_images:
             raise UsageError(f"'{flow.comp}' has no pictures to show.", hint="`understand` looks into tables.")
         experiment, run = self._looked_at(name)
@@ -257,7 +255,7 @@ class Results:
             There is no such run, part or row, or the run is a blend.
         """
         flow = self.flow
-        self._refuse_several("Inspecting")
+        self._refuse_inspection()
         runs, experiments = list(flow.runs().values()), flow.pipeline.experiments
         run = self._chosen(name, blends=False)
         subject = Subject.of(run, flow.prepared, experiments, runs=runs, progress=flow.progress)
@@ -277,7 +275,11 @@ class Results:
 
     def cleaning(self, name: str | None = None, *, n: int = 60) -> Desk:
         """The rows with the largest loss under a run (the best if none is named), and the file of corrections."""
-        self._refuse_several("Cleaning")
+        self.flow.prepared.competition.refuse_several(
+            "Cleaning, which corrects one label a row,",
+            hint=f"kagglekit report {self.flow.comp} lists the rows with the largest losses: mend labels in a copy of "
+            "the training table, knowingly.",
+        )
         flow, run = self.flow, self._chosen(name)
         experiments, folder = flow.pipeline.experiments, flow.pipeline.path.parent
         based_on = next((e for e in (run.name, run.parent) if e in experiments), next(iter(experiments), ""))
@@ -302,16 +304,18 @@ class Results:
 
     def report(self, path: Path, *, run: str | None = None) -> Path:
         """The story of the competition as one page; `run` is looked at closely, the best if none."""
-        self._refuse_several("The report")
         return write_report(self._material(run), path, progress=self.flow.progress)
 
     def web_board(self, path: Path) -> Path:
         """The board alone as a page."""
-        self._refuse_several("The page of the board")
         return write_board(self._material(), path)
 
-    def _refuse_several(self, what: str) -> None:
-        self.flow.prepared.competition.refuse_several(what)
+    def _refuse_inspection(self) -> None:
+        self.flow.prepared.competition.refuse_several(
+            "Inspecting, which follows a model's answer to one question,",
+            hint=f"kagglekit report {self.flow.comp} shows which columns matter to all of them, each target's score "
+            "and the largest losses.",
+        )
 
     @property
     def _submissions(self) -> Path:

@@ -110,7 +110,9 @@ def rivals_answers(hosted: Hosted, teams: int | None = None) -> dict[str, pd.Dat
     poles = _poles(hosted.competition, hosted.solution_frame(), lines, answers)
     n = len(hosted.rivals) if teams is None else teams
     if n:
-        hosted.competition.refuse_several("A field of simulated teams")
+        hosted.competition.refuse_several(
+            "A field of simulated teams", hint="Leave --teams out: baselines stand on the board."
+        )
     return dict(rivals_of(hosted.competition, poles, n)) if poles is not None else {}
 
 

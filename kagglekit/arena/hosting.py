@@ -133,7 +133,9 @@ def create(
     given = Given(metric, task, form, classes, group, time)
     competition, guesses = guess_competition(name, given, solution, sample, folder, names)
     if teams:
-        competition.refuse_several("A field of simulated teams")
+        competition.refuse_several(
+            "A field of simulated teams", hint="Leave --teams out: baselines stand on the board."
+        )
     _check_ids(solution, sample, competition, sample_name)
     _check_form(competition, sample, sample_name)
     _check_no_answers(folder, names, sample_name, solution, competition)

@@ -159,7 +159,8 @@ def find_copies(prepared: Prepared, pictures: Pictures | None, *, embeddings: bo
     folds = prepared.folds.assignment.iloc[:, 0].loc[train_ids].to_numpy()
     clusters = as_groups(links, pd.RangeIndex(len(ids))).to_numpy()
     train_clusters = pd.Series(clusters[: len(train_ids)])
-    labels = prepared.y.to_numpy() if prepared.competition.is_classification else None
+    # A column for each of several targets: labels conflict where one of them does.
+    labels = prepared.y.to_numpy().reshape(len(train_ids), -1) if prepared.competition.is_classification else None
     return Copies(
         of="rows" if pictures is None else "images",
         links=pd.DataFrame(
@@ -175,7 +176,7 @@ def find_copies(prepared: Prepared, pictures: Pictures | None, *, embeddings: bo
         groups=_groups(prepared, links),
         refused=refused,
         across_folds=int((folds[a[within]] != folds[b[within]]).sum()),
-        conflicts=None if labels is None else int((labels[a[within]] != labels[b[within]]).sum()),
+        conflicts=None if labels is None else int((labels[a[within]] != labels[b[within]]).any(axis=1).sum()),
         linked=train_ids[train_clusters.duplicated(keep=False)],
         test_linked=int(np.isin(clusters[len(train_ids) :], train_clusters).sum()),
         n_test=len(prepared.test),

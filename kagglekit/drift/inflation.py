@@ -14,9 +14,10 @@ from kagglekit.contracts import Competition, Folds
 from kagglekit.dataset import Prepared
 from kagglekit.drift.copies import Copies
 from kagglekit.errors import DataError
-from kagglekit.folds import make_folds
+from kagglekit.folds import make_folds, strata_of
 from kagglekit.metrics import get_metric
 from kagglekit.models import registry
+from kagglekit.models.several import for_targets
 from kagglekit.progress import Progress, Silent
 from kagglekit.stats import Difference
 
@@ -164,9 +165,8 @@ def _cut(prepared: Prepared, y: pd.Series, groups: pd.Series, *, together: bool)
     given = None if column is None else prepared.train.loc[y.index, column]
     if together:
         given, scheme = groups, "stratified-group" if scheme.startswith("stratified") else "group"
-    return make_folds(
-        y.index, scheme=scheme, n=prepared.folds.n, seed=prepared.folds.seed, repeats=_REPEATS, y=y, groups=given
-    )
+    n, seed = prepared.folds.n, prepared.folds.seed
+    return make_folds(y.index, scheme=scheme, n=n, seed=seed, repeats=_REPEATS, y=strata_of(y, n), groups=given)
 
 
 def _cross_validated(
@@ -177,6 +177,7 @@ def _cross_validated(
     parts: list[list[pd.DataFrame]] = [[] for _ in range(folds.repeats)]
     for split in folds.splits():
         forest = registry.build("forest", params, task=competition.task, seed=split.repeat).set_params(oob=False)
+        forest = for_targets(forest, competition.targets)
         forest.fit(X.loc[split.fit_ids], y.loc[split.fit_ids])
         parts[split.repeat].append(_predicted(forest, X.loc[split.score_ids], competition))
     return [pd.concat(part).loc[y.index] for part in parts]
@@ -184,7 +185,8 @@ def _cross_validated(
 
 def _predicted(forest: Any, X: pd.DataFrame, competition: Competition) -> pd.DataFrame:
     if not competition.is_classification:
-        return pd.DataFrame({competition.target: np.asarray(forest.predict(X))}, index=X.index)
+        values = np.asarray(forest.predict(X)).reshape(len(X), -1)
+        return pd.DataFrame(values, index=X.index, columns=list(competition.columns))
     frame = pd.DataFrame(forest.predict_proba(X), index=X.index, columns=[str(c) for c in forest.classes_])
     return frame.reindex(columns=list(competition.columns), fill_value=0.0)
 

@@ -50,9 +50,9 @@ class Download:
         """Whether more is known of test rows than their ids."""
         return self.test is not self.sample
 
-    def shared(self, target: str) -> list[str]:
-        """The columns that both train and test have, besides the id."""
-        return [c for c in self.train.columns if c in self.test and c not in (self.id, target)]
+    def shared(self, targets: Sequence[str]) -> list[str]:
+        """The columns that both train and test have, besides the id and the targets."""
+        return [c for c in self.train.columns if c in self.test and c not in (self.id, *targets)]
 
 
 def read_download(raw: Path, slug: str, notes: Notes) -> Download:

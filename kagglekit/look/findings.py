@@ -16,7 +16,7 @@ class Findings:
 
     Parameters
     ----------
-    slug, task, metric, id, target, form, group, time, decision
+    slug, task, metric, id, target, form, group, time, decision, targets
         As in `kagglekit.contracts.Competition`.
     train, test, sample : str
         Files inside the download. Where test rows have no table of their own, `test` is the sample submission.
@@ -61,6 +61,7 @@ class Findings:
     scheme: str = "kfold"
     n: int = 5
     decision: Decision = "argmax"
+    targets: tuple[str, ...] = ()
     n_train: int = 0
     image_size: tuple[int, int] | None = None
     square: bool = False

@@ -55,8 +55,8 @@ def find_pictures(download: Download, target: Target, notes: Notes) -> Pictures 
         return None
     below = {f.relative_to(raw) for f in folders}
     places = sorted({p.as_posix() for f in below for p in (f, f.parent)})
-    labelled = [f"{{{target.name}}}/", ""] if not _NO_FIELD & set(target.name) else [""]
-    find = _Patterns(raw, target.name, download.id)
+    labelled = [*(f"{{{name}}}/" for name in target.columns if not _NO_FIELD & set(name)), ""]
+    find = _Patterns(raw, target.columns, download.id)
     train = find.first(download.train, [p for p in places if "test" not in p.lower()], labelled)
     test = find.first(download.test, [p for p in places if "train" not in p.lower()], [""])
     if not train or not test:
@@ -79,12 +79,12 @@ class _Patterns:
     """The search for a pattern that names a file for every row."""
 
     raw: Path
-    target: str
+    targets: tuple[str, ...]
     id: str
 
     def first(self, frame: pd.DataFrame, places: Iterable[str], inner: Iterable[str]) -> str | None:
         """The first that does."""
-        names = [c for c in frame.columns if c != self.target and not types.is_float_dtype(frame[c])]
+        names = [c for c in frame.columns if c not in self.targets and not types.is_float_dtype(frame[c])]
         names = [str(c) for c in sorted(names, key=lambda c: c != self.id) if not _NO_FIELD & set(str(c))]
         for name in names:
             for place in places:

@@ -12,6 +12,7 @@ from kagglekit.contracts import Task
 from kagglekit.errors import preview
 from kagglekit.look.download import Download
 from kagglekit.look.findings import Notes
+from kagglekit.look.several import words_of_folds
 from kagglekit.look.target import Target
 
 __all__ = ["find_drop", "find_folds", "find_group", "find_time"]
@@ -24,7 +25,7 @@ def find_group(download: Download, target: Target, notes: Notes) -> str | None:
     if not download.has_test_table:
         return None
     train, test = download.train, download.test
-    found = [(train[c].nunique(), str(c)) for c in download.shared(target.name) if _keeps_apart(train[c], test[c])]
+    found = [(train[c].nunique(), str(c)) for c in download.shared(target.columns) if _keeps_apart(train[c], test[c])]
     if not found:
         return None
     n, column = min(found)
@@ -52,7 +53,7 @@ def find_time(download: Download, target: Target, notes: Notes) -> str | None:
     """A column of dates that are all later in test than in train."""
     if not download.has_test_table:
         return None
-    for column in download.shared(target.name):
+    for column in download.shared(target.columns):
         train, test = _dates(download.train[column]), _dates(download.test[column])
         if train is not None and test is not None and test.min() > train.max():
             notes.reasons["time"] = (
@@ -66,9 +67,9 @@ def find_time(download: Download, target: Target, notes: Notes) -> str | None:
 def find_drop(download: Download, target: Target, group: str | None, time: str | None, notes: Notes) -> tuple[str, ...]:
     """Columns that nothing can be learnt from."""
     train = download.train
-    features = [c for c in download.shared(target.name) if c not in (group, time)]
+    features = [c for c in download.shared(target.columns) if c not in (group, time)]
     reasons = {c: why for c in features if (why := _useless(train[c]))}
-    if only := [str(c) for c in train.columns if c not in (*download.test.columns, target.name)]:
+    if only := [str(c) for c in train.columns if c not in (*download.test.columns, *target.columns)]:
         notes.reasons["only_train"] = f"Not used, because test rows lack them: {preview(only, most=20)}."
     notes.reasons["drop"] = " ".join(f"'{c}': {why}." for c, why in reasons.items())
     return tuple(reasons)
@@ -93,11 +94,15 @@ def find_folds(
         notes.reasons["folds"] = "Fit on the past, score the next stretch of time."
         return "time", 5
     classes = task.endswith("classification")
-    rarest = int(target.y.value_counts().min()) if classes else len(target.y)
+    counts = [int(target.table[name].value_counts().min()) for name in target.columns]
+    rarest = min(counts) if classes else len(target.table)
     n = max(2, min(5, rarest))
     if group:
         notes.reasons["folds"] = f"No '{group}' is fitted on and scored at once."
         return ("stratified-group" if classes else "group"), max(2, min(5, download.train[group].nunique()))
+    if target.targets:
+        notes.reasons["folds"] = words_of_folds(classes)
+        return "stratified", n
     if not classes:
         notes.reasons["folds"] = f"Stratified over bins of '{target.name}': every fold has low and high values."
         return "stratified", 5

@@ -12,8 +12,15 @@ from kagglekit.errors import DataError, preview
 from kagglekit.look.download import Download
 from kagglekit.look.findings import Notes
 from kagglekit.look.metric import metric_name
+from kagglekit.look.several import (
+    decision_of_several,
+    form_of_targets,
+    guess_of_several,
+    mean_of,
+    task_of_several,
+)
 from kagglekit.look.target import Target
-from kagglekit.metrics import METRICS, get_metric
+from kagglekit.metrics import COLUMNWISE, METRICS, get_metric
 
 __all__ = ["find_decision", "find_form", "find_metric", "find_task"]
 
@@ -33,14 +40,17 @@ def find_metric(download: Download, target: Target, slug: str, page: str | None,
             "command. kagglekit.masks writes and reads the run-length text.",
         )
     found = metric_name(page) if page else None
+    if found and target.targets:
+        found = mean_of(found)
     if found:
         notes.reasons["metric"] = f"The competition's metric: {page}."
         return found
     notes.guesses.append("metric")
-    guess, why = _guess(download, target)
+    guess, why = guess_of_several(target) if target.targets else _guess(download, target)
     if page:
         why = f"The page says '{page}', which kagglekit does not know. {why}"
-    notes.reasons["metric"] = f"A GUESS: {why} Read the competition's evaluation page. Known: {', '.join(METRICS)}."
+    known = ", ".join(COLUMNWISE if target.targets else METRICS)
+    notes.reasons["metric"] = f"A GUESS: {why} Read the competition's evaluation page. Known: {known}."
     return guess
 
 
@@ -70,6 +80,8 @@ def find_task(target: Target, metric: str, images: bool, notes: Notes) -> Task:
     DataError
         The metric is of numbers, and the target holds none.
     """
+    if target.targets:
+        return task_of_several(target, metric, images, notes)
     name, y = target.name, target.y
     if get_metric(metric).needs == "values":
         if not types.is_numeric_dtype(y):
@@ -87,6 +99,8 @@ def find_task(target: Target, metric: str, images: bool, notes: Notes) -> Task:
 
 def find_form(download: Download, target: Target, metric: str, notes: Notes) -> Form:
     """What a row of the submission holds."""
+    if target.targets:
+        return form_of_targets(metric, notes)
     if target.wide:
         notes.reasons["form"] = f"{download.sample_name} has {download.sample.shape[1] - 1} columns of answers."
         return "probabilities"
@@ -101,6 +115,8 @@ def find_form(download: Download, target: Target, metric: str, notes: Notes) -> 
 
 def find_decision(target: Target, metric: str, notes: Notes) -> Decision:
     """How labels are to be made of probabilities."""
+    if target.targets:
+        return decision_of_several(metric, notes)
     if metric in ("f1", "f1_macro", "mcc") and target.y.nunique() == 2:
         notes.reasons["decision"] = (
             f"The best threshold for {metric} is seldom one half. It is fitted on other folds than it is scored on."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,12 +12,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.models.rows import target_table
 
-__all__ = ["PerTarget", "learns_several"]
+__all__ = ["PerTarget", "for_targets", "learns_several"]
 
 
 def learns_several(estimator: Any) -> bool:
     """Whether an estimator takes a table of several targets by itself, as networks do."""
     return bool(getattr(estimator, "learns_several", False))
+
+
+def for_targets(estimator: Any, targets: Sequence[str]) -> Any:
+    """The estimator as it is for one target; for several, one fit for each unless it learns them all by itself.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+    targets : sequence of str
+        Several targets; empty for one.
+    """
+    return PerTarget(estimator) if targets and not learns_several(estimator) else estimator
 
 
 class PerTarget(BaseEstimator):

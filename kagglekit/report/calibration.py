@@ -88,8 +88,8 @@ def expected_chance(p: Array, seed: int = 0) -> float:
 
 
 def calibration_section(material: Material) -> Section | None:
-    """The probabilities of the run that is looked at closely; nothing for values."""
-    if not material.competition.is_classification:
+    """The probabilities of the run that is looked at closely; nothing for values and several targets."""
+    if not material.competition.is_classification or material.competition.targets:
         return None
     P = material.focus.oof.frame[list(material.competition.columns)].to_numpy(dtype=np.float64)
     title = "Calibration"

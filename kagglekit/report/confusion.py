@@ -61,8 +61,8 @@ class Confusion:
 
 
 def confusion_section(material: Material) -> Section | None:
-    """The classes of the run that is looked at closely; nothing for values."""
-    if not material.competition.is_classification:
+    """The classes of the run that is looked at closely; nothing for values and several targets."""
+    if not material.competition.is_classification or material.competition.targets:
         return None
     frame = material.decided(material.focus)
     found = Confusion.of(material.prepared.y, frame, material.competition.classes)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kagglekit.errors import DataError
 from kagglekit.models import registry
+from kagglekit.models.several import for_targets
 from kagglekit.report.blocks import Chart, Column, Section, Table
 from kagglekit.report.drawing import ACCENT, SOFT, draw, grid, named_rows
 from kagglekit.report.material import Material
@@ -71,6 +72,7 @@ def permutation_importance(material: Material) -> tuple[float, list[Importance]]
     split = next(iter(prepared.folds.splits()))
     rng = np.random.default_rng(_SEED)
     forest = registry.build("forest", {"oob": False}, task=facts.task, seed=_SEED)
+    forest = for_targets(forest, facts.targets)
     fit_ids = _some(split.fit_ids, _MOST_FITTED, rng)
     forest.fit(prepared.X.loc[fit_ids], prepared.y.loc[fit_ids])
     score_ids = _some(split.score_ids, _MOST_SCORED, rng)
@@ -97,7 +99,8 @@ def _score(material: Material, forest: Any, X: pd.DataFrame, y: pd.Series) -> fl
         frame = pd.DataFrame(forest.predict_proba(X), index=X.index, columns=[str(c) for c in forest.classes_])
         frame = frame.reindex(columns=list(facts.columns), fill_value=0.0)
     else:
-        frame = pd.DataFrame({facts.target: forest.predict(X)}, index=X.index)
+        values = np.asarray(forest.predict(X)).reshape(len(X), -1)
+        frame = pd.DataFrame(values, index=X.index, columns=list(facts.columns))
     return material.metric.score(y, frame, facts.classes)
 
 

@@ -15,7 +15,7 @@ from kagglekit.report.images import thumbnail
 from kagglekit.report.material import Material
 from kagglekit.report.words import number, percent, plural, printable, signed, trimmed
 
-__all__ = ["loss_facts", "losses", "losses_section"]
+__all__ = ["loss_facts", "losses", "losses_by_target", "losses_section"]
 
 _PICTURES, _ROWS, _COLUMNS = 15, 15, 6
 
@@ -24,9 +24,12 @@ def losses(prepared: Prepared, run: Run) -> pd.Series:
     """The loss of each row that a run predicted without having seen it, by id, the largest first.
 
     Minus the logarithm of the true class's share of belief; for values the distance from the truth. It is not the
-    competition's metric, which need not be a mean over rows.
+    competition's metric, which need not be a mean over rows. Of several targets it is the mean over them, distances in
+    units of each target's standard deviation.
     """
     frame = run.oof.frame
+    if prepared.competition.targets:
+        return losses_by_target(prepared, run).mean(axis=1).sort_values(ascending=False, kind="stable")
     y, classes = prepared.y.loc[frame.index], prepared.competition.classes
     if not prepared.competition.is_classification:
         loss = np.abs(frame.iloc[:, 0].to_numpy(float) - y.to_numpy(float))
@@ -34,6 +37,17 @@ def losses(prepared: Prepared, run: Run) -> pd.Series:
         P = np.clip(frame[[str(c) for c in classes]].to_numpy(float), 1e-15, None)
         loss = -np.log(P[np.arange(len(P)), label_codes(y, classes)] / P.sum(axis=1))
     return pd.Series(loss, index=frame.index).sort_values(ascending=False, kind="stable")
+
+
+def losses_by_target(prepared: Prepared, run: Run, ids: pd.Index | None = None) -> pd.DataFrame:
+    """The loss of rows that a run predicted without having seen them (all, or some ids), a column for each target."""
+    frame = run.oof.frame.astype(float)
+    frame = frame if ids is None else frame.loc[ids]
+    truth = prepared.y[list(frame.columns)].astype(float)
+    y = truth.loc[frame.index]
+    if prepared.competition.is_classification:
+        return pd.DataFrame(-np.log(frame.where(y == 1, 1 - frame).clip(lower=1e-15)))
+    return pd.DataFrame((frame - y).abs() / truth.std().replace(0, 1))
 
 
 def losses_section(material: Material) -> Section:
@@ -70,6 +84,8 @@ def _pictures(material: Material, ranked: pd.Series) -> list[Block]:
 def loss_facts(prepared: Prepared, run: Run, id_: Any) -> list[tuple[str, str]]:
     """Id, true, predicted, and how sure or how far off: name and value of each line."""
     name = (prepared.competition.id, printable(id_))
+    if prepared.competition.targets:
+        return [name, *_facts_of_worst(prepared, run, id_)]
     frame, y = run.oof.frame, prepared.y
     row: Any = frame.iloc[frame.index.get_loc(id_)]
     true: Any = y.iloc[y.index.get_loc(id_)]
@@ -83,6 +99,15 @@ def loss_facts(prepared: Prepared, run: Run, id_: Any) -> list[tuple[str, str]]:
     return [name, ("true", f"{true}, {percent(left)}"), ("predicted", f"{guess}, {percent(sure)}")]
 
 
+def _facts_of_worst(prepared: Prepared, run: Run, id_: Any) -> list[tuple[str, str]]:
+    """Of several targets, that with the largest loss in this row."""
+    worst = str(losses_by_target(prepared, run, pd.Index([id_])).iloc[0].idxmax())
+    true, value = (float(table[worst].loc[[id_]].iloc[0]) for table in (prepared.y, run.oof.frame))
+    if prepared.competition.is_classification:
+        return [("worst at", worst), ("true", f"{true:.0f}"), ("belief in 1", percent(value))]
+    return [("worst at", worst), ("true", number(true)), ("predicted", number(value)), ("off by", signed(value - true))]
+
+
 def _table(material: Material, ids: pd.Index) -> Table:
     facts = {i: loss_facts(material.prepared, material.focus, i) for i in ids}
     shown = list(material.prepared.X.columns[:_COLUMNS])
@@ -94,4 +119,8 @@ def _table(material: Material, ids: pd.Index) -> Table:
         for lines, row in zip(facts.values(), cells, strict=True)
     ]
     words = "The share beside a class is the belief in it." if material.competition.is_classification else ""
+    if material.competition.targets:
+        words = (
+            "Rows are ranked by the mean loss over all targets; of each, the target that is predicted worst is shown."
+        )
     return Table("Rows with the largest loss", heads, rows, words, wide=True)

@@ -25,6 +25,7 @@ from kagglekit.report.losses import losses_section
 from kagglekit.report.material import Material
 from kagglekit.report.residuals import residuals_section
 from kagglekit.report.story import Chapter, board_section, chapters, in_order_chart, opening, reasons_table
+from kagglekit.report.targets import targets_section
 from kagglekit.report.timing import timing_section
 from kagglekit.report.words import number, plural, printable
 
@@ -35,6 +36,7 @@ _SECTIONS = (
     timing_section,
     leaderboard_section,
     families_section,
+    targets_section,
     confusion_section,
     residuals_section,
     calibration_section,
@@ -145,7 +147,8 @@ def _tiles(material: Material) -> Mapping[str, str]:
         f"best public, {'Kaggle' if material.site == 'kaggle' else 'practice'}": number(top.public) if top else "",
         "training rows": f"{len(prepared.train):,}",
         "test rows": f"{len(prepared.test):,}",
-        "classes": str(len(facts.classes)) if facts.classes else "",
+        "targets": str(len(facts.targets)) if facts.targets else "",
+        "classes": str(len(facts.classes)) if facts.classes and not facts.targets else "",
         "folds": f"{prepared.folds.n}, {prepared.folds.scheme}"
         + (f", {prepared.folds.repeats} times" if prepared.folds.repeats > 1 else ""),
         "runs": f"{len(material.rows)} in {clock(sum(row.seconds for row in material.rows))}",

@@ -57,8 +57,8 @@ class Residuals:
 
 
 def residuals_section(material: Material) -> Section | None:
-    """The values of the run that is looked at closely; nothing for classes."""
-    if material.competition.is_classification:
+    """The values of the run that is looked at closely; nothing for classes and several targets."""
+    if material.competition.is_classification or material.competition.targets:
         return None
     frame = material.focus.oof.frame
     found = Residuals.of(frame.iloc[:, 0].to_numpy(), material.prepared.y.loc[frame.index].to_numpy(dtype=float))

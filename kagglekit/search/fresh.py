@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kagglekit.config import Experiment
 from kagglekit.dataset import Prepared
-from kagglekit.folds import make_folds
+from kagglekit.folds import make_folds, strata_of
 from kagglekit.identity import run_id
 from kagglekit.metrics import get_metric
 from kagglekit.progress import Progress
@@ -32,7 +32,7 @@ def on_fresh_folds(prepared: Prepared) -> Prepared:
         n=folds.n,
         seed=folds.seed + _OTHER,
         repeats=folds.repeats,
-        y=prepared.y,
+        y=strata_of(prepared.y, folds.n),
         groups=prepared.train[facts.group] if facts.group else None,
     )
     return replace(prepared, folds=fresh)

@@ -26,7 +26,9 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     assert said.status == 0, said.err
     metric = "columnwise_rmse" if numbers else "columnwise_log_loss"
     assert metric in said.out + said.err
-    assert "targets" in kagglekit("new", "gardens").err
+    drafted = kagglekit("new", "gardens")
+    assert drafted.status == 0, drafted.err
+    assert 'target = ["aphids", "mildew", "slugs"]' in drafted.out and f'metric = "{metric}"' in drafted.out
     refused = kagglekit("arena", "create", str(folder), "--name", "others", "--teams", "3")
     assert "A field of simulated teams is for one target" in refused.err
     write_pipeline(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, "gardens")
@@ -50,7 +52,19 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     assert found["by_row"]["mean"] == pytest.approx(found["score_a"] - found["score_b"])
     forecasts = as_json(kagglekit("shakeup", "gardens", "--json"))["forecasts"]
     assert {f["name"] for f in forecasts} == {"linear", "forest", "blend"}
-    for words in (["inspect"], ["drift"], ["report"], ["advise"], ["search", "forest"]):
-        refused = kagglekit(words[0], "gardens", *words[1:])
-        assert refused.status == 2, words
-        assert "is for one target, and gardens has 3" in refused.err
+    advice = as_json(kagglekit("advise", "gardens", "--json"))
+    assert advice["sent"] == ["blend"] and len(advice["prospects"]) == 3
+    drift = as_json(kagglekit("drift", "gardens", "--json"))
+    assert drift["duplicates"]["links"] == [] and "advice" in drift["adversarial"]
+    for words in (["report"], ["board", "--web"]):
+        page = kagglekit(words[0], "gardens", *words[1:])
+        assert page.status == 0, page.err
+        assert "linear" in (tmp_path / page.out.strip()).read_text(encoding="utf-8")
+    page = (tmp_path / "reports" / "gardens.html").read_text(encoding="utf-8")
+    assert "Target by target" in page and "Permutation importance" in page and "worst at" in page
+    found = as_json(kagglekit("search", "gardens", "linear", "--trials", "2", "--json"))
+    assert len(found["trials"]) == 2
+    for command, instead in (("inspect", "which columns matter to all"), ("clean", "rows with the largest losses")):
+        refused = kagglekit(command, "gardens")
+        assert refused.status == 2
+        assert "is for one target, and gardens has 3" in refused.err and instead in refused.err

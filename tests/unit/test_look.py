@@ -235,8 +235,12 @@ def one_label(tables: Tables) -> None:
     tables["train.csv"]["Alive"] = 1
 
 
-def two_targets(tables: Tables) -> None:
-    tables["gender_submission.csv"]["Age"] = 1.0
+def half_a_target(tables: Tables) -> None:
+    tables["gender_submission.csv"][["Age", "Mood"]] = 1.0
+
+
+def a_target_of_words(tables: Tables) -> None:
+    tables["gender_submission.csv"]["Port"] = "S"
 
 
 def strange_target(tables: Tables) -> None:
@@ -259,7 +263,8 @@ def no_rows(tables: Tables) -> None:
         (lose_a_target, "missing in 2 of 60 rows"),
         (rename_the_id, "test.csv has no column 'Id'"),
         (one_label, "one value only"),
-        (two_targets, "asks for 2 targets"),
+        (half_a_target, "asks for 3 columns, and train.csv has no Mood"),
+        (a_target_of_words, "several targets are numbers, or labels 0 and 1; 'Port' holds"),
         (strange_target, "target is not clear"),
     ],
 )

@@ -10,16 +10,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import gardens
 import numpy as np
 import pytest
 from downloads import Tables, passengers, prices, save, with_target
+from flowers import write_raw
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit.config import Pipeline, load_pipeline
-from kagglekit.errors import UsageError
+from kagglekit.dataset import RawData
+from kagglekit.errors import DataError, UsageError
 from kagglekit.models import registry
 from kagglekit.new import Findings, look, render, write
+from kagglekit.prepare import prepare
 
 
 def parsed(findings: Findings) -> dict[str, dict[str, object]]:
@@ -174,3 +178,44 @@ def test_cuts_for_kappa_are_written_with_their_reason(tmp_path: Path) -> None:
     assert written(found, tmp_path).competition.decision == "shares"
     assert "share of the training rows" in found.reasons["decision"]
     assert "decision" not in parsed(look(tmp_path, "wine", metric="accuracy"))["competition"]
+
+
+def beds(folder: Path, *, numbers: bool) -> RawData:
+    frames = gardens.tables(numbers=numbers)
+    return write_raw(folder / "data", frames["train"], frames["test"], frames["sample_submission"])
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers", "metric", "form", "decision"),
+    [
+        (None, False, "columnwise_log_loss", "probabilities", "argmax"),
+        ("Mean columnwise ROC AUC", False, "columnwise_roc_auc", "probabilities", "argmax"),
+        ("columnwise_f1", False, "columnwise_f1", "labels", "threshold"),
+        (None, True, "columnwise_rmse", "values", "argmax"),
+        ("MCRMSE", True, "columnwise_rmse", "values", "argmax"),
+        ("Mean column-wise root mean squared logarithmic error", True, "columnwise_rmsle", "values", "argmax"),
+        ("Quadratic Weighted Kappa", True, "columnwise_rmse", "values", "argmax"),
+    ],
+)
+def test_several_targets_become_a_list(
+    words: str | None, numbers: bool, metric: str, form: str, decision: str, tmp_path: Path
+) -> None:
+    raw = beds(tmp_path, numbers=numbers)
+    found = look(raw.files, "gardens", metric=words)
+    assert (found.metric, found.form, found.decision) == (metric, form, decision)
+    assert found.targets == gardens.LABELS and found.scheme == "stratified"
+    assert (found.guesses == ("metric",)) == (words is None or "Kappa" in words)
+    pipeline = written(found, tmp_path)
+    assert pipeline.competition.target == list(gardens.LABELS)
+    assert pipeline.form == form
+    assert "forest-oob" not in pipeline.experiments
+    assert {e.target_transform for e in pipeline.experiments.values()} == {
+        "log1p" if metric == "columnwise_rmsle" else "none"
+    }
+    prepared = prepare(raw, pipeline)
+    assert prepared.competition.targets == gardens.LABELS and list(prepared.X) == ["rain", "sun", "wind"]
+
+
+def test_a_metric_of_labels_is_refused_for_numbers(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="columnwise_log_loss needs labels 0 and 1"):
+        look(beds(tmp_path, numbers=True).files, "gardens", metric="log loss")

@@ -18,20 +18,27 @@ from vision_cases import picture_table, picture_target
 
 from kagglekit.blend.crossfit import fit_members
 from kagglekit.blend.methods import make_blender
+from kagglekit.board import board
 from kagglekit.config import Experiment, Pipeline, load_pipeline
 from kagglekit.contracts import Competition, Predictions
 from kagglekit.dataset import Prepared, RawData
 from kagglekit.decisions import fit_cut
+from kagglekit.drift.copies import find_copies
+from kagglekit.drift.inflation import measure_inflation
 from kagglekit.ensemble import ensemble
 from kagglekit.errors import ConfigError, DataError, KagglekitError, PredictionsError, SubmissionError, UsageError
-from kagglekit.folds import joint_strata, make_folds
+from kagglekit.folds import joint_strata, make_folds, strata_of
 from kagglekit.forms import grade, to_submission
 from kagglekit.metrics import COLUMNWISE, get_metric
 from kagglekit.models import registry
 from kagglekit.models.several import PerTarget
 from kagglekit.prepare import prepare
 from kagglekit.refit import refit
+from kagglekit.report.losses import loss_facts, losses, losses_by_target
+from kagglekit.report.material import Material
+from kagglekit.report.targets import target_scores, targets_section
 from kagglekit.scoring import decide
+from kagglekit.search.fresh import on_fresh_folds
 from kagglekit.store import Store
 from kagglekit.train import train
 
@@ -102,9 +109,9 @@ def test_a_competition_of_several_targets_is_one_of_each() -> None:
     one = several.of("b")
     assert (one.metric, one.target, one.columns, one.form) == ("roc_auc", "b", ("0", "1"), "probability")
     assert one.targets == ()
-    with pytest.raises(UsageError, match="A search is for one target"):
-        several.refuse_several("A search")
-    one.refuse_several("A search")
+    with pytest.raises(UsageError, match=r"Cleaning is for one target, and g has 2: a, b\. Look at the report\."):
+        several.refuse_several("Cleaning", hint="Look at the report.")
+    one.refuse_several("Cleaning", hint="")
 
 
 @pytest.mark.parametrize(
@@ -323,3 +330,42 @@ def test_extra_targets_reach_the_fit_rows_only_and_no_input(tmp_path: Path) -> N
     assert fitted.predict(fitted.test).shape == (66, 3)
     with pytest.raises(ConfigError, match="no column 'agee'"):
         refit(prepared, replace(one, extra_targets=("agee",)), split)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_report_scores_each_target_as_a_competition_of_it_alone_would(tmp_path: Path, numbers: bool) -> None:
+    prepared, pipeline, store = start(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, numbers=numbers)
+    run = train(prepared, pipeline.experiment("linear"), store)
+    material = Material("Gardens", "arena", prepared, {"linear": run}, board(prepared, pipeline, {"linear": run}, []))
+    peer = PEERS[prepared.competition.metric]
+    scores = target_scores(material, material.decided(run))
+    assert list(scores) == list(gardens.LABELS)
+    for name, found in scores.items():
+        assert found.score == pytest.approx(peer(prepared.y[name], run.oof.frame[name].loc[prepared.y.index], None))
+        assert found.low < found.score < found.high
+    each = losses_by_target(prepared, run)
+    if not numbers:
+        assert each.mean().mean() == pytest.approx(np.mean([s.score for s in scores.values()]))
+    ranked = losses(prepared, run)
+    assert ranked.is_monotonic_decreasing
+    worst = each.loc[ranked.index[0]]
+    lines = dict(loss_facts(prepared, run, ranked.index[0]))
+    assert lines["bed"] == ranked.index[0] and lines["worst at"] == worst.idxmax()
+    section = targets_section(material)
+    assert section is not None and section.blocks[1].rows[0][0] in gardens.LABELS
+
+
+def test_duplicates_of_several_targets_conflict_where_one_label_does(tmp_path: Path) -> None:
+    prepared, _, _ = start(tmp_path)
+    twins = prepared.train.iloc[:40].copy()
+    twins.index = pd.Index([f"twin-{i}" for i in range(40)], name="bed")
+    twins.iloc[:3, twins.columns.get_loc("slugs")] ^= 1
+    both = pd.concat([prepared.train, twins])
+    folds = make_folds(both.index, scheme="stratified", n=3, seed=0, y=strata_of(both[list(gardens.LABELS)], 3))
+    doubled = replace(prepared, train=both, folds=folds)
+    copies = find_copies(doubled, None)
+    assert (len(copies.within_train), copies.conflicts) == (40, 3)
+    gain = measure_inflation(doubled, copies, n_trees=5).linked
+    assert gain.low < gain.mean < gain.high and gain.mean > 0
+    again = on_fresh_folds(doubled)
+    assert again.folds.fingerprint != folds.fingerprint and again.folds.n == 3
