@@ -198,7 +198,10 @@ class Results:
             It is a competition of tables.
         """
         flow = self.flow
-        self._refuse_inspection()
+        flow.prepared.competition.refuse_several(
+            "A sheet of pictures, which shows the label of each,",
+            hint=f"kagglekit report {flow.comp} has each target's score and the images with the largest losses.",
+        )
         if not flow.prepared.competition.has_images:
             raise UsageError(f"'{flow.comp}' has no pictures to show.", hint="`understand` looks into tables.")
         experiment, run = self._looked_at(name)
@@ -255,7 +258,6 @@ class Results:
             There is no such run, part or row, or the run is a blend.
         """
         flow = self.flow
-        self._refuse_inspection()
         runs, experiments = list(flow.runs().values()), flow.pipeline.experiments
         run = self._chosen(name, blends=False)
         subject = Subject.of(run, flow.prepared, experiments, runs=runs, progress=flow.progress)
@@ -309,13 +311,6 @@ class Results:
     def web_board(self, path: Path) -> Path:
         """The board alone as a page."""
         return write_board(self._material(), path)
-
-    def _refuse_inspection(self) -> None:
-        self.flow.prepared.competition.refuse_several(
-            "Inspecting, which follows a model's answer to one question,",
-            hint=f"kagglekit report {self.flow.comp} shows which columns matter to all of them, each target's score "
-            "and the largest losses.",
-        )
 
     @property
     def _submissions(self) -> Path:

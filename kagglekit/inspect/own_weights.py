@@ -12,7 +12,8 @@ __all__ = ["by_column", "members", "own_weights"]
 
 def members(estimator: Any) -> list[Any]:
     """The fitted models inside: those of a bag, or the model itself."""
-    return list(getattr(estimator, "estimators_", None) or [estimator])
+    fitted = getattr(estimator, "estimators_", None) or [estimator]
+    return list(fitted.values() if isinstance(fitted, dict) else fitted)
 
 
 def own_weights(estimator: Any) -> pd.Series | None:

@@ -54,6 +54,10 @@ PARTS: dict[str, Callable[[_Study], Finding]] = {
 """Every part by its name, in the order in which they are told."""
 
 
+# What is told in terms of the metric alone, which several targets have in common.
+_OF_SEVERAL = ("importance", "weak")
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What was found of a run.
@@ -95,7 +99,7 @@ def inspect_table(subject: Subject, *, only: Sequence[str] = (), row: str | None
     ----------
     subject : Subject
     only : sequence of str
-        Names of `PARTS`; all if none.
+        Names of `PARTS`; all if none. Several targets have importance and weak columns, by the mean of the metric.
     row : str, optional
         The id of the row that the waterfall takes apart; the first test row if none.
 
@@ -106,14 +110,19 @@ def inspect_table(subject: Subject, *, only: Sequence[str] = (), row: str | None
     Raises
     ------
     UsageError
-        There is no such part or row; or a part that was asked for by name cannot be.
+        There is no such part or row; or a part that was asked for by name cannot be, as of several targets.
     ConfigError, DataError
         The run's model cannot be fitted again.
     """
     if unknown := [name for name in only if name not in PARTS]:
         raise UsageError(f"There is no part '{unknown[0]}' of an inspection.", hint=nearest(unknown[0], PARTS))
     study, found, notes = _Study(subject, row), [], []
-    for name in [name for name in PARTS if not only or name in only]:
+    wanted = [name for name in PARTS if not only or name in only]
+    if subject.prepared.competition.targets and (alone := [name for name in wanted if name not in _OF_SEVERAL]):
+        _refuse_named(subject, alone, asked=bool(only) or row is not None)
+        wanted = [name for name in wanted if name in _OF_SEVERAL]
+        notes.append(f"For one target only, so not shown: {', '.join(alone)}.")
+    for name in wanted:
         try:
             found.append(PARTS[name](study))
         except (DataError, UsageError) as error:
@@ -121,3 +130,12 @@ def inspect_table(subject: Subject, *, only: Sequence[str] = (), row: str | None
                 raise
             notes.append(f"No {name}: {error.message}")
     return Inspection(subject.run.name, tuple(subject.words()), tuple(found), tuple(notes))
+
+
+def _refuse_named(subject: Subject, parts: Sequence[str], *, asked: bool) -> None:
+    """Parts that follow the answer to one question are left out for several targets, and refused by name."""
+    if asked:
+        subject.prepared.competition.refuse_several(
+            f"'{parts[0]}', which follows the answer to one question,",
+            hint=f"--only {','.join(_OF_SEVERAL)} looks at all of them; kagglekit report scores each.",
+        )

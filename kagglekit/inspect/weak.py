@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.contracts import Folds, Split
-from kagglekit.folds import make_folds
+from kagglekit.folds import make_folds, strata_of
 from kagglekit.inspect.importance import Importance, reach, shuffle_losses
 from kagglekit.inspect.subject import Subject
 from kagglekit.report.blocks import Chart
@@ -214,7 +214,7 @@ def _other_folds(subject: Subject) -> Folds:
         scheme=folds.scheme,
         n=min(max(folds.n, 3), _FOLDS),
         seed=folds.seed + _OTHER_SEED,
-        y=train[facts.target],
+        y=strata_of(subject.prepared.y, folds.n),
         groups=train[facts.group] if facts.group else None,
         time=train[facts.time] if facts.time else None,
     )

@@ -64,7 +64,13 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     assert "Target by target" in page and "Permutation importance" in page and "worst at" in page
     found = as_json(kagglekit("search", "gardens", "linear", "--trials", "2", "--json"))
     assert len(found["trials"]) == 2
-    for command, instead in (("inspect", "which columns matter to all"), ("clean", "rows with the largest losses")):
-        refused = kagglekit(command, "gardens")
+    looked = as_json(kagglekit("inspect", "gardens", "linear", "--json"))
+    assert {c["column"] for c in looked["importance"]["columns"]} == {"rain", "sun", "wind"}
+    assert "weak" in looked and "not shown: lint, redundancy" in looked["notes"][0]
+    for words, instead in (
+        (["inspect", "gardens", "--only", "lint"], "--only importance,weak looks at all"),
+        (["clean", "gardens"], "rows with the largest losses"),
+    ):
+        refused = kagglekit(*words)
         assert refused.status == 2
         assert "is for one target, and gardens has 3" in refused.err and instead in refused.err
