@@ -572,10 +572,10 @@ class Flow:
 
     def next_commands(self) -> list[tuple[str, str]]:
         """Two commands worth trying now, each with its reason."""
-        n_rows = len(self.prepared.train)
+        n_rows, n_targets = len(self.prepared.train), len(self.prepared.competition.target_columns)
         worth: list[tuple[str, str]] = []
         for experiment in self.waiting():
-            seconds = rough_seconds(experiment.model, experiment.params, n_rows, experiment.bags)
+            seconds = rough_seconds(experiment.model, experiment.params, n_rows, experiment.bags, n_targets)
             seconds *= len(fold_names(self.prepared, experiment))
             worth.append(
                 (
@@ -588,10 +588,10 @@ class Flow:
         return worth[:2]
 
     def _forecast(self, todo: Sequence[Experiment]) -> Forecast:
-        n_rows = len(self.prepared.train)
+        n_rows, n_targets = len(self.prepared.train), len(self.prepared.competition.target_columns)
         return Forecast(
             fits={e.name: len(fold_names(self.prepared, e)) for e in todo},
-            guess={e.name: rough_seconds(e.model, e.params, n_rows, e.bags) for e in todo},
+            guess={e.name: rough_seconds(e.model, e.params, n_rows, e.bags, n_targets) for e in todo},
             model={e.name: e.model for e in todo},
         )
 

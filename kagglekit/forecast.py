@@ -35,9 +35,14 @@ _BLEND_START, _BLEND_MEMBER, _BLEND_MILLION = 8.0, 0.06, 5.0
 _TABLE_START, _TABLE_RUN, _TABLE_1000_ROWS = 1.0, 0.05, 0.013
 
 
-def rough_seconds(model: str, params: Mapping[str, object], n_rows: int, bags: int = 0) -> float:
-    """A first guess of the seconds that one fit takes, of all its bags; right to a factor of a few, not more."""
-    return max(1, bags) * _one_model(model, params, n_rows)
+def rough_seconds(model: str, params: Mapping[str, object], n_rows: int, bags: int = 0, n_targets: int = 1) -> float:
+    """A first guess of the seconds that one fit takes, of all its bags; right to a factor of a few, not more.
+
+    Most models are fitted once for each of several targets; `timm` without bags learns all at once, and features of
+    images are the same for all.
+    """
+    is_shared = model == "timm-features" or (model == "timm" and not bags)
+    return max(1, bags) * (1 if is_shared else n_targets) * _one_model(model, params, n_rows)
 
 
 def _one_model(model: str, params: Mapping[str, object], n_rows: int) -> float:

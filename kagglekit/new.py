@@ -261,7 +261,7 @@ def _time(findings: Findings, settings: Table) -> dict[str, str]:
     """A comment on how long an experiment takes, where that is worth knowing beforehand."""
     model = str(settings["model"])
     n_fits = 1 if settings.get("validation") == "oob" else findings.n
-    seconds = n_fits * rough_seconds(model, settings, findings.n_train)
+    seconds = n_fits * rough_seconds(model, settings, findings.n_train, n_targets=max(1, len(findings.targets)))
     images = model.startswith("timm")
     if seconds < _WORTH_SAYING and not images:
         return {}

@@ -210,7 +210,8 @@ class _Speed:
 
     def _rough(self, member: Experiment) -> float:
         n_fits = len(fold_names(self.prepared, member))
-        return n_fits * rough_seconds(member.model, member.params, len(self.prepared.train), member.bags)
+        n_rows, n_targets = len(self.prepared.train), len(self.prepared.competition.target_columns)
+        return n_fits * rough_seconds(member.model, member.params, n_rows, member.bags, n_targets)
 
     def learn(self, member: Experiment, run: Run) -> None:
         self.off.setdefault(member.model, []).append(run.seconds / max(self._rough(member), 1e-9))

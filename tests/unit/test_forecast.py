@@ -43,6 +43,8 @@ def test_each_bag_is_a_fit():
     alone = rough_seconds("forest", {}, 1000)
     assert rough_seconds("forest", {}, 1000, bags=0) == alone
     assert rough_seconds("forest", {}, 1000, bags=10) == pytest.approx(10 * alone)
+    assert rough_seconds("forest", {}, 1000, n_targets=3) == pytest.approx(3 * alone)
+    assert rough_seconds("timm", {}, 1000, n_targets=3) == rough_seconds("timm", {}, 1000)
 
 
 def test_clock():
