@@ -86,7 +86,8 @@ def predict(
 ) -> None:
     """What an exported model says of image files: labels with probabilities, or values."""
     from kagglekit.image_files import named_images
-    from kagglekit.models.vision.exported import load, read_facts
+    from kagglekit.models.vision.exported import load
+    from kagglekit.models.vision.facts import read_facts
 
     read_facts(folder)  # a mistyped folder is told before the images are looked for, both before the model is read
     files = named_images(images)
@@ -109,5 +110,6 @@ def demo(
     """Write a page that classifies pictures (Gradio): app.py and what it needs, ready for a Hugging Face Space."""
     from kagglekit.demo import write_space
 
-    made = write_space(folder, to or folder.with_name(f"{folder.name}-space"), examples=examples or ())
+    whole = folder.resolve()  # "." has no name
+    made = write_space(folder, to or whole.with_name(f"{whole.name}-space"), examples=examples or ())
     typer.echo(f"{shown(made)}: look at it with `pip install gradio` and `python {shown(made)}/app.py`.")

@@ -68,6 +68,8 @@ def test_a_model_is_exported_asked_shown_and_looked_into(kagglekit, tmp_path):
     shown = kagglekit("demo", "exports/leaves/tiny", str(raw / "test/0.png"))
     assert shown.out.startswith("exports/leaves/tiny-space: ")
     assert (tmp_path / "exports/leaves/tiny-space/app.py").is_file()
+    nothing = kagglekit("demo", ".")
+    assert nothing.status == 2 and "holds no exported model" in nothing.err
 
     looked = kagglekit("inspect", "leaves", "tiny", "--heat")
     assert looked.status == 0, looked.err
