@@ -101,11 +101,8 @@ class Job:
                 f"Experiment '{self.experiment.name}': recent = {self.experiment.recent:g} takes the latest rows, "
                 'which needs time = "column" in [competition] and validation = "folds".'
             )
-        if self.experiment.keep_models and not self.experiment.model.startswith("timm"):
-            raise ConfigError(
-                f"Experiment '{self.experiment.name}': keep_models is for image models (timm, timm-features).",
-                hint="Models of tables are fitted again when they are looked at: leave it out.",
-            )
+        if self.experiment.keep_models:
+            self._check_keeping()
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         if self.experiment.pseudo_weight < 1 and not self.takes_weights:
@@ -117,6 +114,19 @@ class Job:
         for column in self.experiment.extra_targets:
             self._refuse_unknown(column, list(self.prepared.train.columns))
         self.labels()
+
+    def _check_keeping(self) -> None:
+        if not self.experiment.model.startswith("timm"):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': keep_models is for image models (timm, timm-features).",
+                hint="Models of tables are fitted again when they are looked at: leave it out.",
+            )
+        if isinstance(self.estimator(self.experiment.seed), PerTarget):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': keep_models keeps one model of all targets, and "
+                f"'{self.experiment.model}' fits one for each of {len(self.competition.targets)}.",
+                hint='Leave it out, or use model = "timm", which learns several at once.',
+            )
 
     def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
         if column not in known:

@@ -85,6 +85,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """What an exported model says of image files: labels with probabilities, or values."""
+    from kagglekit.console import RichProgress
     from kagglekit.image_files import named_images
     from kagglekit.models.vision.exported import load
     from kagglekit.models.vision.facts import read_facts
@@ -92,7 +93,7 @@ def predict(
     read_facts(folder)  # a mistyped folder is told before the images are looked for, both before the model is read
     files = named_images(images)
     model = load(folder)
-    found = model.answers(files)
+    found = model.answers(files, progress=RichProgress())
     if as_json:
         print_facts(
             {path: {str(c): v for c, v in row.items()} for path, row in found.to_dict("index").items()}, as_json

@@ -99,7 +99,7 @@ def heat_sheet(prepared: Prepared, run: Run, model: ExportedModel) -> tuple[Shee
         words=f"{plural(len(ids), 'image')} of the first fold, which its model did not see: the {min(_EACH, len(ids))} "
         "worst predicted, then the best. In the light: the part that speaks for the label.",
         cells=cells,
-        heads=["as the model gets it", "for the predicted label", "for the true label, or the next"],
+        heads=["as the model gets it", "for the predicted label", "for the true or the next"],
     )
     return sheet, _table(true, predicted, beliefs, maps[0])
 

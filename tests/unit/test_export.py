@@ -136,6 +136,20 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(data, tmp_path, changes, 
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_models_of_one_target_each_are_not_kept(data, tmp_path):
+    facts = replace(
+        data.competition,
+        target="red, blue",
+        targets=("red", "blue"),
+        classes=(0, 1),
+        metric="columnwise_log_loss",
+        form="probabilities",
+    )
+    several = replace(data, competition=facts, train=data.train.assign(red=1, blue=0))
+    with pytest.raises(ConfigError, match=r"keep_models keeps one model of all targets.*one for each of 2"):
+        train(several, experiment("timm-features", C=0.1, keep_models=True), Store(tmp_path / "runs"))
+
+
 def test_a_table_has_no_models_to_keep(data, tmp_path):
     forest = replace(experiment(), model="forest", params={}, keep_models=True)
     with pytest.raises(ConfigError, match="keep_models is for image models"):

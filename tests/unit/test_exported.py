@@ -20,7 +20,7 @@ from kagglekit.errors import CorruptImages, MissingExtra, StoreError, UsageError
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.several import PerTarget
 from kagglekit.models.vision.estimator import TimmClassifier, TimmRegressor
-from kagglekit.models.vision.exchange import write_fastai, write_onnx
+from kagglekit.models.vision.exchange import write_onnx
 from kagglekit.models.vision.exported import load
 from kagglekit.models.vision.facts import PROBE, About, Cuts, Facts, Member
 from kagglekit.models.vision.features import FrozenFeatures, FrozenFeaturesRegressor
@@ -249,8 +249,15 @@ def test_what_is_no_exported_model_is_one_line(tmp_path, folder, tuned):
 
 
 def test_fastai_opens_it_and_predicts_the_same(folder, tmp_path):
+    # In a process that has imported nothing yet: fastai's modules mend each other.
+    write = (
+        "import sys; from pathlib import Path\n"
+        "from kagglekit.models.vision.exchange import write_fastai\n"
+        "from kagglekit.models.vision.exported import load\n"
+        "write_fastai(load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[1]) / 'probe.jpg')\n"
+    )
+    subprocess.run([sys.executable, "-c", write, str(folder), str(tmp_path / "export.pkl")], check=True)
     model = load(folder)
-    write_fastai(model, tmp_path / "export.pkl", folder / PROBE)
     expected = model.answers(PATHS[:5]).to_numpy()
     code = (
         "import json, sys, warnings; warnings.simplefilter('ignore')\n"

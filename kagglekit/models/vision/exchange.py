@@ -65,6 +65,7 @@ def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
     MissingExtra
     """
     with contained_import("export.pkl"):
+        from fastai.callback.progress import ProgressCallback
         from fastai.data.block import CategoryBlock, DataBlock, TransformBlock
         from fastai.learner import Learner, load_learner
         from fastai.losses import CrossEntropyLossFlat
@@ -89,8 +90,8 @@ def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
             learner.export()
             expected = _answered(module, opened(str(probe))[None])
         again = load_learner(Path(folder) / "export.pkl")
-        with again.no_bar():
-            said = again.predict(str(probe))[2].numpy()
+        again.remove_cb(ProgressCallback)
+        said = again.predict(str(probe))[2].numpy()
         _check("export.pkl", facts, said, expected)
         (Path(folder) / "export.pkl").replace(path)
 
