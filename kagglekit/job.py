@@ -25,7 +25,7 @@ from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.features import featured
-from kagglekit.models.several import for_targets
+from kagglekit.models.several import PerTarget, for_targets
 from kagglekit.parallel import Stoppable
 from kagglekit.progress import Progress, Silent
 from kagglekit.store import Store
