@@ -41,8 +41,11 @@ CheckParams = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
 CheckMethod = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """(method, params) -> params with their types checked; raises ConfigError."""
 
+RefitRule = Literal["never", "small", "always"]
+"""Whether models that stopped early are fitted again on all fit rows."""
 
 _T = TypeVar("_T", bound=BaseModel)
+_SMALL = 10_000  # rows: beyond, those that early stopping watches are hardly missed, and a second fit costs minutes
 
 
 class _Table(BaseModel):
@@ -141,6 +144,7 @@ class _ExperimentTable(_Table):
     pseudo_share: float = Field(default=0.5, gt=0, le=1)
     pseudo_weight: float = Field(default=1.0, gt=0, le=1)
     recent: float | None = Field(default=None, gt=0, lt=1)
+    refit: RefitRule = "never"
     cleaning: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.csv$")
     extra_targets: list[str] = Field(default_factory=list)
     extra_weights: list[float] = Field(default_factory=list)
@@ -192,6 +196,9 @@ class Experiment:
         What such a row counts for, against 1 for a training row.
     recent : float, optional
         Share of the fit rows that are fitted on: the latest ones. None takes all.
+    refit : {"never", "small", "always"}
+        Whether a model that stopped early is fitted again on all fit rows, those that it watched too, for as long;
+        "small" does so on tables of up to 10,000 rows.
     cleaning : tuple of (id, label)
         Labels that fit rows get instead of the given ones; see `kagglekit.cleaning`.
     cleaning_file : str
@@ -228,6 +235,7 @@ class Experiment:
     pseudo_share: float = 0.5
     pseudo_weight: float = 1.0
     recent: float | None = None
+    refit: RefitRule = "never"
     cleaning: tuple[Correction, ...] = ()
     cleaning_file: str = ""
     extra_targets: tuple[str, ...] = ()
@@ -252,6 +260,7 @@ class Experiment:
         own = {
             "bags": self.bags,
             "recent": self.recent,
+            "refit": self.refit if self.refit != "never" else "",
             "cleaning": [list(correction) for correction in self.cleaning],
             "features": self.features.plain if self.features else {},
             "seeds": self.seeds if self.seeds > 1 else 0,
@@ -262,6 +271,10 @@ class Experiment:
             "pseudo": {**self.pseudo.settings, **self.pseudo_drawing} if self.pseudo else {},
         }
         return settings | {key: value for key, value in own.items() if value}
+
+    def refits(self, n_rows: int) -> bool:
+        """Whether models are fitted again on a training table of so many rows, once they have stopped early."""
+        return self.refit == "always" or (self.refit == "small" and n_rows <= _SMALL)
 
     @property
     def pseudo_drawing(self) -> dict[str, float]:
@@ -525,6 +538,7 @@ def _experiment(
         pseudo_share=table.pseudo_share,
         pseudo_weight=table.pseudo_weight,
         recent=table.recent,
+        refit=table.refit,
         cleaning=_corrections(table, facts, path, where),
         cleaning_file=table.cleaning or "",
         extra_targets=tuple(table.extra_targets),

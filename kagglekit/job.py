@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from kagglekit.cleaning import corrected
 from kagglekit.config import Experiment
@@ -103,6 +104,8 @@ class Job:
             )
         if self.experiment.keep_models:
             self._check_keeping()
+        if self.experiment.refit != "never":
+            self._check_refit()
         if self.experiment.target_transform != "none" and self.competition.is_classification:
             raise ConfigError(f"Experiment '{self.experiment.name}': target_transform is for regression.")
         if self.experiment.pseudo_weight < 1 and not self.takes_weights:
@@ -126,6 +129,14 @@ class Job:
                 f"Experiment '{self.experiment.name}': keep_models keeps one model of all targets, and "
                 f"'{self.experiment.model}' fits one for each of {len(self.competition.targets)}.",
                 hint='Leave it out, or use model = "timm", which learns several at once.',
+            )
+
+    def _check_refit(self) -> None:
+        if self.experiment.validation == "oob" or not getattr(self.estimator(self.experiment.seed), "ends_by", ""):
+            raise ConfigError(
+                f"Experiment '{self.experiment.name}': refit is for models that stop early, and "
+                f"'{self.experiment.model}' as it is set here does not.",
+                hint="lightgbm, xgboost, catboost and tabm do, in folds, without bags and for one target.",
             )
 
     def _refuse_unknown(self, column: str, known: Sequence[str]) -> None:
@@ -153,13 +164,21 @@ class Job:
         return model.share(self.columns(self.prepared.X))
 
     def fitted(self, split: Split, estimator: Any) -> Any:
-        """The model of one fold."""
+        """The model of one fold; with `refit` fitted again for as long, on the rows that it watched too."""
+        model = self._fitted(split, estimator)
+        if not self.experiment.refits(len(self.prepared.folds.ids)):
+            return model
+        *recipes, name = model.ends_by.split("__")
+        ended = getattr(model.estimator_ if recipes else model, f"{name}_")
+        return self._fitted(split, clone(model).set_params(**{model.ends_by: max(1, ended)}), whole=True)
+
+    def _fitted(self, split: Split, estimator: Any, *, whole: bool = False) -> Any:
         if self.shared is not None:
             y = self.target()
-            fit_ids, carved = self.fit_ids(split, estimator)
+            fit_ids, carved = self.fit_ids(split, estimator, whole=whole)
             watched = None if carved is None else y.loc[carved]
             return estimator.fit_shared(self.shared, y.loc[fit_ids], watched)
-        X, labels, stop_by = self.fit_rows(split, estimator)
+        X, labels, stop_by = self.fit_rows(split, estimator, whole=whole)
         more = self.groups(X.index) | self.weights(X.index) | self.extras(X.index)
         return estimator.fit(X, labels, **stop_by, **more)
 
@@ -245,21 +264,27 @@ class Job:
         forward = get_target(self.experiment.target_transform).forward
         return labels.apply(forward) if self.competition.targets else forward(labels)
 
-    def fit_rows(self, split: Split, estimator: Any) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
+    def fit_rows(
+        self, split: Split, estimator: Any, *, whole: bool = False
+    ) -> tuple[pd.DataFrame, pd.Series, dict[str, Any]]:
         """Rows and labels that one fold is fitted on and, for models that stop early, those that they watch."""
         X, y = self.columns(self.prepared.X), self.target()
-        fit_ids, carved = self.fit_ids(split, estimator)
+        fit_ids, carved = self.fit_ids(split, estimator, whole=whole)
         stop_by = {} if carved is None else {"eval_set": (X.loc[carved], y.loc[carved])}
         return *self.with_test_rows(split, X.loc[fit_ids], y.loc[fit_ids]), stop_by
 
-    def fit_ids(self, split: Split, estimator: Any) -> tuple[pd.Index, pd.Index | None]:
-        """The training rows that one fold is fitted on and, for models that stop early, those that they watch."""
+    def fit_ids(self, split: Split, estimator: Any, *, whole: bool = False) -> tuple[pd.Index, pd.Index | None]:
+        """The training rows that one fold is fitted on and, for models that stop early, those that they watch.
+
+        With `whole` none are watched: all are fitted on.
+        """
         known = self.labels().index
         fit_ids = split.fit_ids[split.fit_ids.isin(known)]
         if not len(fit_ids):
             raise DataError(f"Experiment '{self.experiment.name}': cleaning leaves no row to fit {split.name} on.")
         fit_ids = self.latest(fit_ids)
-        return _carve(self, fit_ids) if getattr(estimator, "uses_eval_set", False) else (fit_ids, None)
+        stops = getattr(estimator, "uses_eval_set", False) and not whole
+        return _carve(self, fit_ids) if stops else (fit_ids, None)
 
     def with_test_rows(self, split: Split, X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
         """Fit rows, and after them the test rows that a labeller labels; early stopping never watches those."""

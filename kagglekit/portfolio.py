@@ -41,6 +41,7 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
 _SEEDS = (43, 44)  # further seeds of each member once all have run: averaging steadies what is drawn at random
 _LAST = 0.3  # at most this share of the time is kept for what comes after: members count for more than their blend
 _WITHOUT_CHANCE = ("linear", "knn")
+_STOP_EARLY = ("lightgbm", "xgboost", "catboost", "tabm")
 Installed = Callable[[str], bool]
 Closing = Callable[[int, float], float]
 """Seconds that what comes after the members will take: of how many there are, and how slow this machine is."""
@@ -60,7 +61,7 @@ def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
     known = registry.model_names(facts.task)
     found: dict[str, dict[str, Any]] = {}
     for portfolio in PORTFOLIOS:
-        own = {f"{portfolio}-{name}": table for name, table in _tables(portfolio) if table["model"] in known}
+        own = {f"{portfolio}-{n}": _refitted(t) for n, t in _tables(portfolio) if t["model"] in known}
         found |= {name: {**common, **table} for name, table in own.items()}
         for number, seed in enumerate(_SEEDS, start=2):
             found |= {
@@ -74,6 +75,11 @@ def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
 def _tables(portfolio: str) -> Iterable[tuple[str, dict[str, Any]]]:
     text = resources.files("kagglekit").joinpath("portfolios", f"{portfolio}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text).items()
+
+
+def _refitted(table: dict[str, Any]) -> dict[str, Any]:
+    """Where rows are few, those that early stopping watches are missed: such members are fitted again on all."""
+    return {**table, "refit": "small"} if table["model"] in _STOP_EARLY else table
 
 
 def members(portfolio: str, experiments: Mapping[str, Experiment]) -> list[Experiment]:

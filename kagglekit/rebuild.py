@@ -28,7 +28,7 @@ from kagglekit.train import train
 
 __all__ = ["Rebuilt", "experiment_of", "rebuild"]
 
-_SHARED = ("seed", "target_transform", "validation", "bags", "recent", "seeds", "calibrate", "keep_tta")
+_SHARED = ("seed", "target_transform", "validation", "bags", "recent", "refit", "seeds", "calibrate", "keep_tta")
 
 
 @dataclass(frozen=True)

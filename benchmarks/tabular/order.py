@@ -23,6 +23,7 @@ from quality import kagglekit, write_pipeline
 
 from kagglekit.blend.greedy import GreedyEnsemble
 from kagglekit.blend.matrix import stack
+from kagglekit.config import Experiment
 from kagglekit.contracts import Run
 from kagglekit.flow import Flow
 from kagglekit.metrics import get_metric
@@ -30,7 +31,7 @@ from kagglekit.portfolio import members
 from kagglekit.progress import Silent
 from kagglekit.workspace import Workspace
 
-_WORLDS = ("coffee", "weekday", "rps", "films", "ratings", "auction")
+WORLDS = ("coffee", "weekday", "rps", "films", "ratings", "auction")
 _SMOOTH = {"accuracy": "log_loss"}  # a metric of labels moves by whole rows, and says little about one member
 
 
@@ -66,17 +67,23 @@ class World:
         return -blend.nested_score_ if metric.greater_is_better else blend.nested_score_
 
 
-def train(home: Path, name: str) -> World:
-    """Train what is not trained yet."""
+def open_world(home: Path, name: str) -> tuple[Flow, dict[str, Experiment]]:
+    """A workspace of the world, drawn and downloaded, and the portfolio's members of the first seed."""
     workspace = home / name
     if not (workspace / "pipelines" / name).is_dir():
         workspace.mkdir(parents=True, exist_ok=True)
         write_pipeline(workspace, name)
     flow = Flow(name, Workspace(workspace, "arena"), Silent())
-    offered = [m.name for m in members("tabular", flow._everything.experiments) if "-seed" not in m.name]
+    offered = members("tabular", flow._everything.experiments)
+    return flow, {member.name: member for member in offered if "-seed" not in member.name}
+
+
+def train(home: Path, name: str) -> World:
+    """Train what is not trained yet."""
+    flow, offered = open_world(home, name)
     for member in offered:
         if member not in flow.runs():
-            kagglekit(workspace, "train", name, member, "--on", "arena")
+            kagglekit(home / name, "train", name, member, "--on", "arena")
             print(f"{name} {member} {flow.runs()[member].score:.5f}", flush=True)
     runs = flow.runs()
     return World(name, flow, {m: runs[m] for m in offered})
@@ -103,9 +110,9 @@ def choose(worlds: list[World], names: list[str]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--set", action="append", choices=_WORLDS)
+    parser.add_argument("--set", action="append", choices=WORLDS)
     args = parser.parse_args()
-    worlds = [train(args.home.absolute(), name) for name in args.set or _WORLDS]
+    worlds = [train(args.home.absolute(), name) for name in args.set or WORLDS]
     names = list(dict.fromkeys(name for world in worlds for name in world.runs))
     seconds = {name: sum(w.runs[name].seconds for w in worlds if name in w.runs) for name in names}
     for title, order in (("as it is", names), ("chosen on these worlds", choose(worlds, names))):

@@ -33,6 +33,8 @@ class _Tabular(BaseEstimator, ABC):
 
     uses_eval_set: ClassVar[bool] = False
     uses_sample_weight: ClassVar[bool] = False
+    ends_by: ClassVar[str] = ""
+    """The setting that says how long a fit goes on, and with `_` behind it how long one went on that stopped early."""
 
     def _make_columns(self) -> TabularColumns:
         return TabularColumns()

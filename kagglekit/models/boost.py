@@ -120,6 +120,7 @@ class Boosting:
     """
 
     uses_eval_set = True
+    ends_by = "n_estimators"
     uses_sample_weight = True
     booster_: Any
     columns_: TabularColumns

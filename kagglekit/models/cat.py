@@ -66,6 +66,7 @@ class CatBoosting:
     """
 
     uses_eval_set = True
+    ends_by = "n_estimators"
     booster_: Any
     columns_: TabularColumns
 

@@ -461,6 +461,12 @@ class _Featured(BaseEstimator, ABC):
         return bool(getattr(self.estimator, "uses_eval_set", False))
 
     @property
+    def ends_by(self) -> str:
+        """The model's own, see `TabularEstimator`."""
+        inner = getattr(self.estimator, "ends_by", "")
+        return f"estimator__{inner}" if inner else ""
+
+    @property
     def uses_groups(self) -> bool:
         """Whether rows of one group must be encoded by other groups' targets."""
         return bool(self.recipes.target_encode)

@@ -398,6 +398,8 @@ class TabM(TabularNet):
     Gorishniy, Rubachev & Babenko, "On embeddings for numerical features in tabular deep learning", 2022.
     """
 
+    ends_by = "epochs"
+
     def __init__(
         self,
         *,

@@ -87,6 +87,7 @@ class XGBoosting:
     """
 
     uses_eval_set = True
+    ends_by = "n_estimators"
     booster_: Any
     columns_: TabularColumns
 

@@ -17,7 +17,7 @@ from kagglekit.errors import ConfigError, DataError
 from kagglekit.folds import make_folds
 from kagglekit.identity import fold_names, run_id
 from kagglekit.job import Job
-from kagglekit.models import registry
+from kagglekit.models import boost, registry
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import FoldResult, Store
@@ -48,11 +48,65 @@ def test_random_labels_score_like_chance(tmp_path, model):
     """A memoriser (one neighbour, deep trees, early stopping) gains nothing: no scored label reaches a fit."""
     train_frame, test, sample = tables(n_train=300)
     train_frame["colour"] = np.random.default_rng(5).permutation(train_frame["colour"].to_numpy())
-    extra = {"lightgbm": "n_jobs = 1", "forest": ""}.get(model, "n_neighbors = 1")
+    extra = {"lightgbm": 'n_jobs = 1\nrefit = "always"', "forest": ""}.get(model, "n_neighbors = 1")
     prepared, pipeline, store = start(tmp_path, experiment(model, extra), (train_frame, test, sample))
     run = train(prepared, pipeline.experiment("it"), store)
     chance = prepared.y.value_counts(normalize=True).max()
     assert run.score < chance + 0.1
+
+
+SMALL_TREES = "n_jobs = 1\nlearning_rate = 0.3\nearly_stopping_rounds = 5"
+RECIPE = '[features.more]\ntarget_encode = ["soil"]\n'
+
+
+@pytest.mark.parametrize("features", ["", 'features = "more"'])
+def test_a_refit_is_the_fit_by_hand_on_all_rows_for_as_long(tmp_path, features):
+    prepared, pipeline, _ = start(tmp_path, RECIPE + experiment("lightgbm", f"{SMALL_TREES}\n{features}"))
+    once = pipeline.experiment("it")
+    split = next(iter(prepared.folds.splits()))
+    stopped, again = (
+        job.fitted(split, job.estimator(once.seed))
+        for job in (Job(prepared, replace(once, refit=rule), Silent()) for rule in ("never", "small"))
+    )
+    rounds = (stopped.estimator_ if features else stopped).n_estimators_
+    key = "estimator__n_estimators" if features else "n_estimators"
+    X, y = prepared.X.loc[split.fit_ids], prepared.y.loc[split.fit_ids]
+    by_hand = Job(prepared, once, Silent()).estimator(once.seed).set_params(**{key: rounds}).fit(X, y)
+    scored = prepared.X.loc[split.score_ids]
+    np.testing.assert_array_equal(again.predict_proba(scored), by_hand.predict_proba(scored))
+    assert np.abs(again.predict_proba(scored) - stopped.predict_proba(scored)).max() > 0
+
+
+def test_a_refit_of_folds_that_share_bins_is_on_all_rows_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(boost, "_SHARED_FROM", 10)
+    prepared, pipeline, _ = start(
+        tmp_path, experiment("lightgbm", f'{SMALL_TREES}\nbagging_fraction = 1.0\nrefit = "always"')
+    )
+    job = Job(prepared, pipeline.experiment("it"), Silent())
+    split = next(iter(prepared.folds.splits()))
+    assert job.shared is not None
+    model = job.fitted(split, job.estimator(42))
+    assert model.n_estimators is not None
+    root = model.booster_.dump_model()["tree_info"][0]["tree_structure"]
+    assert root["internal_count"] == len(split.fit_ids)
+
+
+def test_small_tables_are_refitted_and_large_ones_are_not():
+    plain = Experiment("it", "x", "lightgbm", {})
+    small, always = (replace(plain, refit=rule) for rule in ("small", "always"))
+    assert [e.refits(10_000) for e in (plain, small, always)] == [False, True, True]
+    assert [e.refits(10_001) for e in (plain, small, always)] == [False, False, True]
+    assert "refit" not in plain.settings
+    assert small.settings["refit"] == "small"
+
+
+@pytest.mark.parametrize(
+    ("model", "extra"), [("forest", ""), ("lightgbm", "bags = 3"), ("lightgbm", 'bags = 3\nvalidation = "oob"')]
+)
+def test_a_refit_of_what_does_not_stop_early_is_refused(tmp_path, model, extra):
+    prepared, pipeline, store = start(tmp_path, experiment(model, f'refit = "always"\n{extra}'))
+    with pytest.raises(ConfigError, match=f"refit is for models that stop early, and '{model}'"):
+        train(prepared, pipeline.experiment("it"), store)
 
 
 def test_a_killed_run_goes_on_at_the_first_missing_fold(tmp_path):
