@@ -21,7 +21,7 @@ def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypat
     trained: list[np.ndarray] = []
 
     class Watched:
-        n_steps = 0
+        n_steps, seconds_before = 0, 0.0
 
         def __init__(self, model, batches_at, recipe, **told):
             x, targets = next(iter(batches_at(recipe.stages[0].size)))
