@@ -61,7 +61,7 @@ def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
     known = registry.model_names(facts.task)
     found: dict[str, dict[str, Any]] = {}
     for portfolio in PORTFOLIOS:
-        own = {f"{portfolio}-{n}": _refitted(t) for n, t in _tables(portfolio) if t["model"] in known}
+        own = {f"{portfolio}-{n}": _refitted(t, facts) for n, t in _tables(portfolio) if t["model"] in known}
         found |= {name: {**common, **table} for name, table in own.items()}
         for number, seed in enumerate(_SEEDS, start=2):
             found |= {
@@ -77,9 +77,12 @@ def _tables(portfolio: str) -> Iterable[tuple[str, dict[str, Any]]]:
     return tomllib.loads(text).items()
 
 
-def _refitted(table: dict[str, Any]) -> dict[str, Any]:
-    """Where rows are few, those that early stopping watches are missed: such members are fitted again on all."""
-    return {**table, "refit": "small"} if table["model"] in _STOP_EARLY else table
+def _refitted(table: dict[str, Any], facts: CompetitionTable) -> dict[str, Any]:
+    """Where rows are few, those that early stopping watches are missed: such members are fitted again on all.
+
+    Not with several targets, each of which stops elsewhere.
+    """
+    return {**table, "refit": "small"} if table["model"] in _STOP_EARLY and not facts.has_several else table
 
 
 def members(portfolio: str, experiments: Mapping[str, Experiment]) -> list[Experiment]:
@@ -154,7 +157,8 @@ def run_portfolio(
             budget.reserve(min(last, _LAST * budget.seconds) if budget.is_limited else 0.0)
             try:
                 ran.runs[member.name] = _one(prepared, member, store, budget, speed, progress, workers, there)
-                bar.note(f"{member.name} {ran.runs[member.name].score:.4f}, {clock(max(0, budget.left))} left")
+                left = f", {clock(max(0, budget.left))} left" if budget.is_limited else ""
+                bar.note(f"{member.name} {ran.runs[member.name].score:.4f}{left}")
             except (OutOfTime, ConfigError, DataError) as reason:
                 ran.left_out[member.name] = str(reason)
             bar.advance()

@@ -115,6 +115,12 @@ def test_all_are_trained_where_there_is_time_and_then_found_again(tmp_path):
     assert list(again.runs) == list(ran.runs)
 
 
+def test_without_a_limit_all_are_trained(tmp_path):
+    stage = Stage(tmp_path)
+    ran = stage.run(Budget(None))
+    assert list(ran.runs) == [member.name for member in stage.members]
+
+
 def test_nothing_is_started_that_would_not_fit(tmp_path):
     stage = Stage(tmp_path)
     ran = stage.run(Budget(0, Hands()))

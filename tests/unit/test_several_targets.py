@@ -28,10 +28,12 @@ from kagglekit.drift.inflation import measure_inflation
 from kagglekit.ensemble import ensemble
 from kagglekit.errors import ConfigError, DataError, KagglekitError, PredictionsError, SubmissionError, UsageError
 from kagglekit.folds import joint_strata, make_folds, strata_of
+from kagglekit.forecast import Budget
 from kagglekit.forms import grade, to_submission
 from kagglekit.metrics import COLUMNWISE, get_metric
 from kagglekit.models import registry
 from kagglekit.models.several import PerTarget
+from kagglekit.portfolio import offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.refit import refit
 from kagglekit.report.losses import loss_facts, losses, losses_by_target
@@ -214,6 +216,17 @@ def test_several_numbers_are_transformed_and_come_back(tmp_path: Path) -> None:
     assert run.oof.columns == gardens.LABELS
     for name in gardens.LABELS:
         assert run.oof.frame[name].corr(prepared.y[name], method="spearman") > 0.5
+
+
+def test_members_of_a_portfolio_that_stop_early_take_several_targets(tmp_path: Path) -> None:
+    prepared, _, store = start(tmp_path)
+    path = write_pipeline(tmp_path, gardens.PIPELINE)
+    pipeline = load_pipeline(path, check_params=registry.check, offered=offered)
+    chosen = pipeline.experiments["tabular-lightgbm-1"]
+    quick = replace(chosen, params={**chosen.params, "n_estimators": 5, "n_jobs": 1})
+    ran = run_portfolio(prepared, [quick], store, Budget(None), installed=lambda package: True)
+    assert not ran.left_out
+    assert ran.runs[quick.name].oof.columns == gardens.LABELS
 
 
 def test_every_target_is_blended_by_itself_and_no_row_by_weights_that_it_chose(tmp_path: Path) -> None:
