@@ -329,14 +329,14 @@ class Job:
 
 def _carve(job: Job, fit_ids: pd.Index) -> tuple[pd.Index, pd.Index]:
     facts = job.competition
-    rows = job.prepared.train.loc[fit_ids]
+    table = job.prepared.train
     labels = job.labels().loc[fit_ids]
     strata = strata_of(labels, 2)
     return carve(
         fit_ids,
         y=strata if job.prepared.folds.scheme.startswith("stratified") else None,
-        groups=rows[facts.group] if facts.group else None,
-        time=rows[facts.time] if facts.time else None,
+        groups=table.loc[fit_ids, facts.group] if facts.group else None,
+        time=table.loc[fit_ids, facts.time] if facts.time else None,
         fraction=_CARVED,
         seed=job.experiment.seed,
     )

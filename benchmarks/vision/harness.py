@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -16,17 +17,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from plain import ARCH
 
 from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.lens import Lens, Sight
-from kagglekit.models.vision.runtime import contained_import, import_torch, quiet
+from kagglekit.models.vision.runtime import import_torch, quiet
+from kagglekit.models.vision.training import Recipe, learner_of
 from kagglekit.models.vision.transforms import Augmentation, Normalizer
 from kagglekit.models.vision.weights import create_backbone
 
 ROOT = Path(__file__).parents[2]
-ARCH = "tf_efficientnet_lite0"
-DECODED_AT = 480  # plain fastai's `Resize` before it augments, as in Road to the Top
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def arguments(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, default=0.06, help="without --data: share of the practice world drawn")
     parser.add_argument("--n", type=int, help="take this many pictures at most")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=64, help="fastai's own by default")
     parser.add_argument("--threads", type=int, help="of torch; all cores by default")
     return parser
 
@@ -81,7 +82,7 @@ def practice(scale: float) -> Path:
     found = list(home.glob(f".arena/worlds/paddy-*-scale{scale:g}/train_images"))
     if not found:
         code = "import sys; from kagglekit.cli import main; main()"
-        command = [sys.executable, "-c", code, "arena", "draw", "paddy", "--scale", f"{scale:g}"]
+        command = [sys.executable, "-c", code, "arena", "draw", "paddy", "--replace", "--scale", f"{scale:g}"]
         subprocess.run(command, cwd=home, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
         found = list(home.glob(f".arena/worlds/paddy-*-scale{scale:g}/train_images"))
     return found[0]
@@ -106,41 +107,17 @@ def weights_file() -> Path:
     return file
 
 
-def plain_loaders(X: pd.DataFrame, y: pd.Series, n_valid: int, *, size: int, batch_size: int, seed: int) -> Any:
-    """fastai's defaults: decode, `Resize(480)`, `aug_transforms(size=size)`; the last `n_valid` rows validate."""
-    with contained_import("This benchmark"):
-        from fastai.vision.all import (
-            CategoryBlock,
-            ColReader,
-            DataBlock,
-            ImageBlock,
-            IndexSplitter,
-            Resize,
-            aug_transforms,
-            set_seed,
-        )
-    set_seed(seed)
-    block = DataBlock(
-        blocks=(ImageBlock, CategoryBlock),
-        get_x=ColReader("path"),
-        get_y=ColReader("label"),
-        splitter=IndexSplitter(range(len(X) - n_valid, len(X))),
-        item_tfms=Resize(DECODED_AT),
-        batch_tfms=aug_transforms(size=size),
-    )
-    return block.dataloaders(X.assign(label=y), bs=batch_size, num_workers=0)
-
-
-def plain_learner(loaders: Any, seed: int) -> Any:
-    """fastai's `vision_learner` on the same weights, silent."""
-    with contained_import("This benchmark"):
-        from fastai.vision.all import set_seed, vision_learner
-    set_seed(seed)
-    with quiet():
-        learner = vision_learner(loaders, ARCH, pretrained_cfg_overlay={"file": str(weights_file())})
-    learner.remove_cbs([cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"])
-    learner.logger = lambda _: None
-    return learner
+def plain_fastai(X: pd.DataFrame, y: pd.Series, do: str, args: argparse.Namespace, **more: object) -> dict[str, Any]:
+    """What `plain.py` measures, in a process of its own; `more` are further options of it."""
+    known = {"do": do, "size": args.size, "batch-size": args.batch_size, "threads": args.threads} | more
+    options = [part for name, value in known.items() if value is not None for part in (f"--{name}", str(value))]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "pictures.csv"
+        X.assign(label=y).to_csv(table, index=False)
+        script = Path(__file__).with_name("plain.py")
+        command = [sys.executable, script, "--table", table, "--weights", weights_file(), *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def our_lens(size: int, presize: int, resize: Any = "crop", augment: Augmentation | None = None) -> Lens:
@@ -160,6 +137,15 @@ def our_batches(
     chance = torch.Generator().manual_seed(seed)
     device = torch.device("cpu")
     return Batches(images, list(X["path"]), numbers, batch_size=batch_size, lens=lens, generator=chance, device=device)
+
+
+def our_learner(batches: Batches, n_classes: int, size: int) -> Any:
+    """The Learner of `TimmClassifier`, as it trains a whole network."""
+    torch = import_torch()
+    with quiet():
+        model = create_backbone(ARCH, weights=None, num_classes=n_classes, size=size).model
+    model = model.to(memory_format=torch.channels_last)
+    return learner_of(model, batches, Recipe((), lr=1e-3, body_lr=1e-3), torch.nn.functional.cross_entropy)
 
 
 @dataclass(frozen=True)
@@ -190,19 +176,6 @@ class Loaders:
 
     def __getitem__(self, number: int) -> Any:
         return (self.train, self.valid)[number]
-
-
-def error_of(model: Any, batches: Any) -> float:
-    """Share of wrong labels over batches of (images, numbers)."""
-    torch = import_torch()
-    model.eval()
-    wrong = total = 0
-    with torch.inference_mode():
-        for batch in batches:
-            x, y = (part.as_subclass(torch.Tensor) for part in batch)  # fastai's own kinds do not compare
-            wrong += int((model(x).argmax(1) != y).sum())
-            total += len(y)
-    return wrong / total
 
 
 def seconds(action: Callable[[], Any], repeats: int = 1) -> float:

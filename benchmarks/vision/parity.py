@@ -28,19 +28,19 @@ from harness import (
     Loaders,
     Still,
     arguments,
-    error_of,
     our_batches,
     our_lens,
-    plain_learner,
-    plain_loaders,
+    plain_fastai,
     prepared,
     show,
+    weights_file,
 )
+from plain import error_of, no_validation, plain_learner, plain_loaders
 
 from kagglekit.models.vision import decoding
 from kagglekit.models.vision.cache import DecodedImages, RowStore
 from kagglekit.models.vision.estimator import TimmClassifier
-from kagglekit.models.vision.runtime import import_torch
+from kagglekit.models.vision.runtime import contained_import, import_torch, quiet
 from kagglekit.models.vision.transforms import Augmentation
 
 
@@ -84,16 +84,19 @@ def drafted(X: pd.DataFrame, side: int, resize: Any) -> DecodedImages:
 def error(name: str, X: pd.DataFrame, y: pd.Series, args: Any, seed: int, cache: str) -> float:
     """The error of one arm with one seed on the validation rows."""
     n = len(X) - args.valid
-    settings = {"size": args.size, "batch_size": args.batch_size, "seed": seed}
     if name == "recipe":
-        known = {"size": args.size, "batch_size": args.batch_size, "epochs": args.epochs, "resize": "crop"}
+        known = {"size": args.size, "epochs": args.epochs, "resize": "crop"}
         model = TimmClassifier(**known, random_state=seed, cache_dir=cache).fit(X[:n], y[:n])
         return float((model.predict(X[n:]) != y[n:]).mean())
-    plain = plain_loaders(X, y, args.valid, **settings)
-    learner = plain_learner(plain, seed)
-    if name != "plain":
-        learner.dls = loaders(ARMS[name], X, y, n, args, seed, f"{cache}/{name}")
-    learner.fine_tune(args.epochs, args.lr)
+    if name == "plain":
+        more = {"valid": args.valid, "seed": seed, "epochs": args.epochs, "lr": args.lr}
+        return float(plain_fastai(X, y, "fine-tune", args, **more)["error"])
+    with contained_import("This benchmark"), quiet():
+        table = X.assign(label=y)
+        plain = plain_loaders(table, args.valid, size=args.size, batch_size=args.batch_size, seed=seed)
+        learner = plain_learner(plain, str(weights_file()), seed)
+    learner.dls = loaders(ARMS[name], X, y, n, args, seed, f"{cache}/{name}")
+    learner.fine_tune(args.epochs, args.lr, cbs=[no_validation()])
     return error_of(learner.model, learner.dls[1])
 
 
@@ -113,24 +116,26 @@ def loaders(arm: Arm, X: pd.DataFrame, y: pd.Series, n: int, args: Any, seed: in
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--valid", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--arms", default="ours", help=f"of {', '.join([*ARMS, 'recipe'])}")
     args = parser.parse_args()
     X, y = prepared(args)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
     arms, errors = ["plain", *args.arms.split(",")], {}
     with tempfile.TemporaryDirectory() as cache:
-        for seed in range(args.seeds):
+        for seed in seeds:
             for arm in arms:
                 errors[arm, seed] = error(arm, X, y, args, seed, cache)
                 print(f"seed {seed} {arm:<9} error {errors[arm, seed]:.4f}", flush=True)
     bars = []
     for arm in arms[1:]:
-        gaps = np.array([errors[arm, seed] - errors["plain", seed] for seed in range(args.seeds)]) * 100
+        gaps = np.array([errors[arm, seed] - errors["plain", seed] for seed in seeds]) * 100
         spread = f"± {gaps.std(ddof=1) / np.sqrt(len(gaps)):.2f}" if len(gaps) > 1 else ""
         bars.append(Bar(f"{arm}: points above plain fastai", gaps.mean(), 1, at_least=False, note=spread))
-    plain = np.mean([errors["plain", seed] for seed in range(args.seeds)])
+    plain = np.mean([errors["plain", seed] for seed in seeds])
     show(f"plain fastai's mean error {plain:.4f}; {len(X) - args.valid} to fit, {args.valid} to validate", bars)
 
 

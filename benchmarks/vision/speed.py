@@ -12,8 +12,8 @@
 | folds: five folds against one, cache and features included | at most 4.5 |
 | neighbours: a step beside two busy processes against a quiet one | at most 4 |
 
-The sides take turns and the least of `--repeats` times counts. A quiet machine is needed: figures of a busy one
-compare schedulers. `--n 64 --repeats 1` takes about a minute and proves that the script runs, no more.
+The least of `--repeats` times counts, and fastai runs in a process of its own (`plain.py`). A quiet machine is needed:
+figures of a busy one compare schedulers. `--n 128 --repeats 1` takes a minute and proves that the script runs, no more.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from harness import (
     Bar,
     arguments,
     our_batches,
+    our_learner,
     our_lens,
-    plain_learner,
-    plain_loaders,
+    plain_fastai,
     prepared,
     seconds,
     show,
@@ -58,26 +58,18 @@ class Work:
         images = DecodedImages.open(self.X["path"], 2 * args.size, cache_dir=cache)
         lens = our_lens(args.size, 2 * args.size, augment=Augmentation())
         self.batches = our_batches(images, self.X, self.y, lens, batch_size=args.batch_size)
-        settings = {"size": args.size, "batch_size": args.batch_size, "seed": 0}
-        self.plain = plain_learner(plain_loaders(self.X, self.y, max(2, len(self.X) // 50), **settings), 0)
-        self.plain.create_opt()
+        self.learner = our_learner(self.batches, self.y.nunique(), args.size)
+        self.learner.unfreeze()
 
     def our_epoch(self) -> None:
-        """The same model and step as fastai's, fed by our batches."""
-        for x, y in self.batches:
-            self.step(x, y)
-
-    def plain_epoch(self) -> None:
-        torch = import_torch()
-        for batch in self.plain.dls.train:
-            self.step(*(part.as_subclass(torch.Tensor) for part in batch))  # as fastai's CastToTensor
+        """What `TimmClassifier` does for each epoch with the whole model free."""
+        self.learner.fit(1, 1e-3)
 
     def step(self, x: Any, y: Any) -> None:
-        torch = import_torch()
-        self.plain.model.train()
-        torch.nn.functional.cross_entropy(self.plain.model(x), y).backward()
-        self.plain.opt.step()
-        self.plain.opt.zero_grad()
+        self.learner.model.train()
+        self.learner.loss_func(self.learner.model(x), y).backward()
+        self.learner.opt.step()
+        self.learner.opt.zero_grad()
 
     def bare_epoch(self) -> None:
         """As many images as an epoch has, one batch in memory over and over."""
@@ -93,27 +85,28 @@ class Work:
 
 
 def epochs(work: Work, only: list[str]) -> list[Bar]:
-    """The claims that rest on the time of an epoch; sides take turns."""
-    torch = import_torch()
-    # channels_last is our estimator's setting; fastai's default is not.
+    """The claims that rest on the time of an epoch; our sides take turns."""
     times: dict[str, list[float]] = {}
-    work.plain.unfreeze()
+    work.our_epoch()
     for _ in range(work.args.repeats):
-        work.plain.model.to(memory_format=torch.channels_last)
         for name, action in (("ours", work.our_epoch), ("bare", work.bare_epoch), ("path", work.path_alone)):
             times.setdefault(name, []).append(seconds(action))
-        if "epoch" in only:
-            work.plain.model.to(memory_format=torch.contiguous_format)
-            n = len(work.plain.dls.train) * work.args.batch_size / len(work.X)
-            times.setdefault("plain", []).append(seconds(work.plain_epoch) / n)
-    least = {name: min(found) for name, found in times.items()}
-    rate = f"{len(work.X) / least['ours']:.0f} images/s"
+    least, n = {name: min(found) for name, found in times.items()}, len(work.X)
+    rate = f"{n / least['ours']:.0f} images/s"
     bars = [Bar("step: epoch against the bare model step", least["bare"] / least["ours"], 0.95, note=rate)]
     bars.append(Bar("path: data path against the training rate", least["ours"] / least["path"], 10))
     if "epoch" in only:
-        plain = f"fastai {len(work.X) / least['plain']:.0f} images/s, ours {rate}"
-        bars.append(Bar("epoch: against plain fastai", least["plain"] / least["ours"], 4.5, note=plain))
+        theirs = plain_rate(work, "epochs")
+        note = f"fastai {theirs:.1f} images/s, ours {rate}"
+        bars.append(Bar("epoch: against plain fastai", n / least["ours"] / theirs, 4.5, note=note))
     return [bar for bar in bars if bar.name.split(":")[0] in only]
+
+
+def plain_rate(work: Work, do: str) -> float:
+    """Images that plain fastai trains on each second."""
+    valid = max(2, len(work.X) // 50)
+    found = plain_fastai(work.X, work.y, do, work.args, valid=valid, repeats=work.args.repeats)
+    return float(found["images"] / min(found["seconds"]))
 
 
 def cache(work: Work) -> Bar:
@@ -137,10 +130,7 @@ def frozen(work: Work) -> Bar:
                 model = FrozenFeatures(ARCH, work.args.size, flip=False, C=0.01, cache_dir=folder)
                 model.fit(work.X.iloc[fit], work.y.iloc[fit])
 
-    work.plain.freeze()
-    one = seconds(lambda: work.plain.fit(1, 1e-3))
-    share = (_FOLDS - 1) / _FOLDS * len(work.X) / (len(work.plain.dls.train) * work.args.batch_size)
-    theirs = _FOLDS * share * one
+    theirs = (_FOLDS - 1) * len(work.X) / plain_rate(work, "frozen")
     return Bar("frozen: all folds against fastai's", theirs / seconds(ours), 6, note=f"fastai {theirs:.0f} s")
 
 

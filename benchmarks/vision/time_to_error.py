@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from harness import ARCH, Bar, arguments, error_of, labelled, plain_learner, plain_loaders, prepared, show
+from harness import ARCH, Bar, arguments, labelled, plain_fastai, prepared, show
 from PIL import Image
 
 from kagglekit.models.vision.estimator import TimmClassifier
@@ -46,19 +46,10 @@ def ours(X: pd.DataFrame, y: pd.Series, n: int, epochs: int, args, seed: int) ->
         if epochs == 0:
             model = FrozenFeatures(ARCH, args.size, cache_dir=cache, random_state=seed)
         else:
-            settings = {"size": args.size, "batch_size": args.batch_size, "epochs": epochs, "resize": args.resize}
+            settings = {"size": args.size, "epochs": epochs, "resize": args.resize}
             model = TimmClassifier(**settings, cache_dir=cache, random_state=seed)
         wrong = (model.fit(X[:n], y[:n]).predict(X[n:]) != y[n:]).mean()
         return time.perf_counter() - start, float(wrong)
-
-
-def plain(X: pd.DataFrame, y: pd.Series, n: int, args, seed: int) -> tuple[float, float]:
-    loaders = plain_loaders(X, y, len(X) - n, size=args.size, batch_size=args.batch_size, seed=seed)
-    learner = plain_learner(loaders, seed)
-    start = time.perf_counter()
-    learner.fine_tune(args.epochs)
-    wrong = error_of(learner.model, learner.dls.valid)
-    return time.perf_counter() - start, wrong
 
 
 def main() -> None:
@@ -77,7 +68,8 @@ def main() -> None:
             X, y = prepared(args)
         n, ratios, gains = round(len(X) * (1 - args.valid)), [], []
         for seed in range(args.seeds):
-            time_plain, error_plain = plain(X, y, n, args, seed)
+            plain = plain_fastai(X, y, "fine-tune", args, valid=len(X) - n, seed=seed, epochs=args.epochs)
+            time_plain, error_plain = plain["seconds"], plain["error"]
             found = [ours(X, y, n, int(epochs), args, seed) for epochs in args.ours_epochs.split(",")]
             print(
                 f"seed {seed}: plain {time_plain:.1f} s, error {error_plain:.4f}; ours "

@@ -99,11 +99,16 @@ def draw(
     replace: Annotated[bool, typer.Option("--replace", help="Replace it at another size or seed.")] = False,
 ) -> None:
     """Draw a practice world and host it; `submit` does so by itself at the default size."""
+    from kagglekit.arena.hosting import is_hosted
     from kagglekit.arena.worlds import get_world
     from kagglekit.sites import host_world
 
     workspace, progress = start("arena")
-    host_world(workspace, get_world(world).slug, progress, scale, seed=seed, replace=replace)
+    slug = get_world(world).slug
+    if is_hosted(workspace.arena, slug) and not replace:
+        progress.say(f"The arena hosts '{world}' already; --replace draws it anew, at another size or seed.")
+        return
+    host_world(workspace, slug, progress, scale, seed=seed, replace=replace)
 
 
 def grade(

@@ -248,10 +248,12 @@ class _Number:
         return [self.name]
 
     def transform(self, values: np.ndarray) -> list[np.ndarray]:
-        values = np.where(np.isnan(values), self.median, values)
+        # Large tables notice every pass over them, so what would change nothing is left out.
+        if not np.isnan(self.median):
+            values = np.where(np.isnan(values), self.median, values)
         if self.log:
             values = np.log1p(np.maximum(values, 0))
-        return [(values - self.mean) / self.spread]
+        return [values if (self.mean, self.spread) == (0.0, 1.0) else (values - self.mean) / self.spread]
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def test_worlds_are_listed_with_task_metric_and_rows(kagglekit):
 def test_another_seed_replaces_a_world(kagglekit):
     ran(kagglekit("arena", "draw", "coffee", "--scale", "0.2"))
     before = json.loads(ran(kagglekit("arena", "rehearse", "coffee", "--json", "--splits", "2", *sample())))
+    assert "--replace" in kagglekit("arena", "draw", "coffee", "--scale", "0.3").err
     ran(kagglekit("arena", "draw", "coffee", "--scale", "0.2", "--seed", "7", "--replace"))
     after = json.loads(ran(kagglekit("arena", "rehearse", "coffee", "--json", "--splits", "2", *sample())))
     assert before["entries"] != after["entries"]

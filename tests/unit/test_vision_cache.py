@@ -20,6 +20,7 @@ from kagglekit.models.vision import cache as cache_module
 from kagglekit.models.vision.cache import DecodedImages, RowStore
 from kagglekit.models.vision.content import content_keys, state_key
 from kagglekit.models.vision.decoding import find_corrupt
+from kagglekit.models.vision.runtime import import_torch
 
 
 class Counting:
@@ -102,6 +103,17 @@ def test_resizing_is_pillows_bicubic(tmp_path: Path) -> None:
     for height, width in ((20, 31), (100, 40)):
         expected = np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
         assert np.abs(DecodedImages.open([path], (height, width))[path] - expected).max() <= 1
+
+
+def test_decoding_leaves_torch_the_threads_that_it_had(tmp_path: Path) -> None:
+    torch = import_torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    DecodedImages.open([save(tmp_path / f"{i}.png", halves(8, 8)) for i in range(4)], 4)
+    with ThreadPoolExecutor(1) as pool:
+        found = torch.get_num_threads(), pool.submit(torch.get_num_threads).result()
+    torch.set_num_threads(before)
+    assert found == (3, 3)
 
 
 def test_an_unknown_resize_names_the_nearest() -> None:

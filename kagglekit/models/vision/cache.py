@@ -32,6 +32,7 @@ from kagglekit.models.vision.decoding import (
     in_threads,
     reason,
 )
+from kagglekit.models.vision.runtime import alone
 from kagglekit.progress import Progress, Silent, Task
 
 __all__ = ["HINT_CORRUPT", "DecodedImages", "RowStore"]
@@ -269,7 +270,8 @@ class _Build:
 
             return reason(action)
 
-        reasons = in_threads(fill, range(len(chunk)), task)
+        with alone() as begin:
+            reasons = in_threads(fill, range(len(chunk)), task, begin)
         if bad := {key: why for key, why in zip(chunk, reasons, strict=True) if why}:
             raise _Unsound(bad)
 

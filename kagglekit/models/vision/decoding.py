@@ -123,11 +123,13 @@ def reason(action: Callable[[], object]) -> str:
     return ""
 
 
-def in_threads(action: Callable[[Any], Any], items: Sequence[Any], task: Task) -> list[Any]:
-    """What an action gives for each item, in order; the task advances by one for each."""
+def in_threads(
+    action: Callable[[Any], Any], items: Sequence[Any], task: Task, begin: Callable[[], object] | None = None
+) -> list[Any]:
+    """What an action gives for each item, in order; the task advances at each. Every thread calls `begin` first."""
     # Threads are enough: Pillow and torch let go of the interpreter while they decode and resize.
     results = []
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1), initializer=begin) as pool:
         for result in pool.map(action, items):
             results.append(result)
             task.advance()
@@ -175,7 +177,8 @@ def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     torch = import_torch("Resizing images")
     if image.shape[:2] == (height, width):
         return image
-    x = torch.from_numpy(image).permute(2, 0, 1)[None]
+    # The picture's own axis comes first, so that torch sees channels last and leaves them there.
+    x = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     found = torch.nn.functional.interpolate(x, (height, width), mode="bicubic", antialias=True)
     return np.asarray(found[0].permute(1, 2, 0).numpy())
 

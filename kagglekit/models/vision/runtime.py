@@ -1,11 +1,11 @@
-"""torch as we want it: imported once with idle threads that sleep, seeded and silenced for a block only."""
+"""torch as we want it: imported once with threads that soon sleep when idle, seeded and silenced for a block only."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from kagglekit.errors import MissingExtra
 
 __all__ = [
     "PRECISIONS",
+    "alone",
     "contained_import",
     "import_timm",
     "import_torch",
@@ -28,6 +29,7 @@ PRECISIONS = ("auto", "fp16", "bf16", "fp32")
 _AMPERE = 8  # the first generation whose tensor cores compute in bf16
 
 _SPIN = "GOMP_SPINCOUNT"
+_TURNS = 20_000
 _TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _KEPT = 1 << 30
 _CHAINED = "mode.chained_assignment"
@@ -45,10 +47,11 @@ _COMPLAINTS = (
 
 
 def import_torch(what: str = "An image model") -> Any:
-    """torch, with OpenMP threads that sleep while they wait, and memory that is kept for the next batch.
+    """torch, with OpenMP threads that soon sleep while they wait, and memory that is kept for the next batch.
 
-    They spin by default, which makes a step many times slower as soon as another process wants a core. OpenMP reads
-    the setting once, when torch loads it, so the environment is put back after the import.
+    By default they spin for long, which makes a step many times slower as soon as another process wants a core. Not at
+    all costs a sixth of the speed on a quiet machine; this little spinning costs neither, seen on two cores. OpenMP
+    reads the setting once, when torch loads it, so the environment is put back after the import.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def import_torch(what: str = "An image model") -> Any:
         _keep_pages()
     before = os.environ.get(_SPIN)
     if "torch" not in sys.modules and before is None and "OMP_WAIT_POLICY" not in os.environ:
-        os.environ[_SPIN] = "0"
+        os.environ[_SPIN] = str(_TURNS)
     try:
         import torch
     except ImportError as error:
@@ -155,6 +158,21 @@ def repeatable(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def alone() -> Iterator[Callable[[], None]]:
+    """What each thread of a pool calls first, so that it computes on one core and leaves the others to its fellows.
+
+    torch would start all its threads in each of them, which takes half as long again. It counts threads for each thread
+    that calls it, and those yet to come take the last number set, so that is put back.
+    """
+    torch = import_torch()
+    before = torch.get_num_threads()
+    try:
+        yield lambda: torch.set_num_threads(1)
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
