@@ -93,7 +93,7 @@ def learn_reader(column: pd.Series, kind: Kind, *, min_count: int, most_words: i
 
 
 def as_numbers(column: pd.Series) -> np.ndarray:
-    """Floats of shape (n_rows,), NaN for what is missing, infinite or beyond 32 bits.
+    """Floats of shape (n_rows,), NaN for what is missing, infinite or beyond 32 bits; not to be written to.
 
     Raises
     ------
@@ -104,9 +104,13 @@ def as_numbers(column: pd.Series) -> np.ndarray:
         return np.asarray(column.dt.total_seconds().to_numpy(dtype=float))
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    _refuse_unread(column, np.isnan(values), "numbers")
-    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
+    if column.dtype == np.float64:
+        values = column.to_numpy()
+    else:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        _refuse_unread(column, np.isnan(values), "numbers")
+    fits = np.abs(values) <= _LARGEST
+    return values if fits.all() else np.where(fits, values, np.nan)
 
 
 def as_levels(column: pd.Series) -> np.ndarray:
