@@ -93,7 +93,8 @@ def parcels_for(comp: str, pipeline: Pipeline, experiments: Iterable[Experiment]
     for arch in _archs(chosen, pipeline.competition.task):
         path = find_weights(arch).path
         if path is not None:
-            name = f"{re.sub('[^a-z0-9]+', '_', arch.split('.')[0].lower())}{path.suffix}"
+            # With the tag, of which a slug that is cut may show a part only.
+            name = f"{re.sub('[^a-z0-9.]+', '_', arch.lower())}{path.suffix}"
             parcels[f"weights {arch}"] = pack(_slug(f"kagglekit-weights-{arch}"), {name: path}, folder)
     return parcels
 

