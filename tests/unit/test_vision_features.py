@@ -61,6 +61,11 @@ def test_features_are_of_each_image_alone(data: tuple[pd.DataFrame, pd.Series]) 
     np.testing.assert_allclose(pooled_features([paths[0]] * 3, **TINY), np.repeat(whole[:1], 3, axis=0), atol=1e-5)
 
 
+def test_layers_between_the_body_and_the_head_are_gone_through(data: tuple[pd.DataFrame, pd.Series]) -> None:
+    found = pooled_features(list(data[0]["path"][:2]), "mobilenetv4_conv_small_035", 32, weights="random")
+    assert found.shape == (2, 1280)  # of 960 that the body gives
+
+
 def test_values_are_regressed(tmp_path: Path) -> None:
     X, y = pictures(tmp_path / "fit", 60)
     values = y.map({"blast": 1.0, "normal": 5.0, "tungro": 9.0})

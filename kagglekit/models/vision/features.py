@@ -83,7 +83,9 @@ def pooled_features(
     copies: dict[str, list[str]] = {}
     for path, content in keys.items():
         copies.setdefault(content, []).append(path)
-    store = RowStore(Path(cache_dir) / name if cache_dir else None, (backbone.model.num_features,), "float32")
+    # Not `num_features`: MobileNet, GhostNet, MambaOut and others have layers of their own between it and the head.
+    width = backbone.model.head_hidden_size
+    store = RowStore(Path(cache_dir) / name if cache_dir else None, (width,), "float32")
     if store.missing(keys.values()):
         with store.building():
             if new := store.missing(keys.values()):
