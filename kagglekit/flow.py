@@ -26,7 +26,7 @@ from kagglekit.forecast import (
 )
 from kagglekit.gateway import Gateway
 from kagglekit.identity import fold_names, run_id
-from kagglekit.kernels.session import Pace
+from kagglekit.kernels.session import Pace, gpus_for
 from kagglekit.ladder import Climbed, bake_off, climb, known_candidates, load_ladder, promoted_rows
 from kagglekit.ledger import Ledger
 from kagglekit.look import metric_name
@@ -207,6 +207,7 @@ class Flow:
                     progress=self.progress,
                     on_fold=_Watch(forecast, experiment.name, bar) if experiment in todo else None,
                     n_jobs=n_jobs,
+                    devices=gpus_for(experiment, n_jobs) if experiment in todo else (),
                 )
         return runs
 

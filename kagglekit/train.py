@@ -45,6 +45,7 @@ def train(
     progress: Progress | None = None,
     on_fold: OnFold | None = None,
     n_jobs: int = 1,
+    devices: Sequence[str] = (),
     workers: Stoppable | None = None,
 ) -> Run:
     """Train one experiment on every fold, or go on where a killed run stopped.
@@ -60,6 +61,8 @@ def train(
     n_jobs : int, default=1
         Folds fitted at the same time, in processes of their own. More than one pays for small tabular models only:
         forests, boosting and image models use all cores for one fold.
+    devices : sequence of str
+        GPUs as CUDA_VISIBLE_DEVICES names them; with more than one, each fits a fold of its own.
     workers : Stoppable, optional
         Processes that fit in place of this one, until their time is over; `n_jobs` is theirs then.
 
@@ -76,7 +79,7 @@ def train(
         The time of `workers` was over in the middle of a fold, which is lost; finished ones are kept.
     """
     job = Job(prepared, experiment, progress or Silent(), workers=workers)
-    run = _train(job, store, on_fold, n_jobs, (), lambda name: True)
+    run = _train(job, store, on_fold, n_jobs, devices, lambda name: True)
     if run is None:
         raise StoreError(f"Not every fold of '{experiment.name}' was trained.", hint="Run the same command again.")
     return run
@@ -102,7 +105,7 @@ def train_within(
     may_fit : callable
         Asked with a fold's name just before it would be fitted.
     devices : sequence of str
-        GPUs as CUDA_VISIBLE_DEVICES names them; with more than one, each fits a fold of its own.
+        See `train`.
     workers : Stoppable, optional
         See `train`, also for what is raised when their time is over.
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.config import Experiment
-from kagglekit.errors import StoreError
+from kagglekit.errors import MissingExtra, StoreError
 from kagglekit.files import read_json, write_json
 from kagglekit.forecast import rough_seconds
 from kagglekit.kernels.mounts import INPUTS, find_mount
+from kagglekit.models.vision.runtime import import_torch
 from kagglekit.progress import Progress, Silent, Task
 from kagglekit.store import Store
 
-__all__ = ["TIMES", "Pace", "Printing", "carry_on", "visible_gpus"]
+__all__ = ["TIMES", "Pace", "Printing", "carry_on", "gpus_for", "visible_gpus"]
 
 TIMES = "times.json"
 """What a session writes beside its runs: how long each fit took."""
@@ -117,10 +118,20 @@ def visible_gpus(env: Mapping[str, str] | None = None) -> list[str]:
     if said is not None:
         return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
     try:
-        import torch
-    except ModuleNotFoundError:
+        torch = import_torch()
+    except MissingExtra:
         return []
     return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def gpus_for(experiment: Experiment, n_jobs: int = 1) -> list[str]:
+    """The GPUs that are to fit a fold each: for networks of images, unless the experiment names its device.
+
+    torch is asked for such experiments only, as importing it takes seconds.
+    """
+    if experiment.model != "timm" or n_jobs > 1 or experiment.params.get("device") is not None:
+        return []
+    return visible_gpus()
 
 
 class Printing:

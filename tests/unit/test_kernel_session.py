@@ -2,18 +2,19 @@
 
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 from flowers import SLUG, tables, write_pipeline, write_raw
 
-from kagglekit.config import load_pipeline
+from kagglekit.config import Experiment, load_pipeline
 from kagglekit.dataset import RawData
 from kagglekit.errors import DataError, StoreError
 from kagglekit.files import read_json, sha256
 from kagglekit.identity import run_id
 from kagglekit.kernels.mounts import copy_files, find_mount, is_rerun, mount_data, mounted_files, run_type
 from kagglekit.kernels.plan import read_times
-from kagglekit.kernels.session import Pace, Printing, carry_on, visible_gpus
+from kagglekit.kernels.session import Pace, Printing, carry_on, gpus_for, visible_gpus
 from kagglekit.models import registry
 from kagglekit.prepare import prepare
 from kagglekit.store import Store
@@ -138,6 +139,15 @@ def test_two_gpus_fit_folds_side_by_side_with_the_same_result(tmp_path):
     after = train(prepared, forest, Store(tmp_path / "after"))
     assert side is not None and sorted(asked) == ["fold-0", "fold-1", "fold-2"]
     assert side.oof.frame.equals(after.oof.frame) and side.scores == after.scores
+
+
+def test_networks_of_images_are_given_all_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 3")
+    network = Experiment("it", "x", "timm", {})
+    assert gpus_for(network) == ["0", "3"]
+    assert gpus_for(network, n_jobs=2) == []
+    assert gpus_for(replace(network, params={"device": "cuda:1"})) == []
+    assert gpus_for(replace(network, model="forest")) == []
 
 
 def test_a_fold_keeps_the_hashes_of_its_files(tmp_path):
