@@ -39,6 +39,7 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
     "tabm": ("tabm", "nets"),
 }
 _SEEDS = (43, 44)  # further seeds of each member once all have run: averaging steadies what is drawn at random
+_FURTHER = "-seed"  # in the names of those, before their number
 _LAST = 0.3  # at most this share of the time is kept for what comes after: members count for more than their blend
 _WITHOUT_CHANCE = ("linear", "knn")
 _STOP_EARLY = ("lightgbm", "xgboost", "catboost", "tabm")
@@ -65,7 +66,8 @@ def offered(facts: CompetitionTable) -> dict[str, dict[str, Any]]:
         found |= {name: {**common, **table} for name, table in own.items()}
         for number, seed in enumerate(_SEEDS, start=2):
             found |= {
-                f"{name}-seed{number}": {"why": "does another seed steady it?", "based_on": name, "seed": seed} | common
+                f"{name}{_FURTHER}{number}": {"why": "does another seed steady it?", "based_on": name, "seed": seed}
+                | common
                 for name, table in own.items()
                 if table["model"] not in _WITHOUT_CHANCE
             }
@@ -243,4 +245,16 @@ def _grouped(left_out: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         by_reason.setdefault(reason.rstrip("."), []).append(name)
-    return [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    return [f"{_listed(names)} ({reason})" for reason, names in by_reason.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Members by name; of further seeds, which would say the same names over again, the number.
+
+    >>> _listed(["tabular-knn-1", "tabular-knn-1-seed2"]), _listed(["tabm-1", "tabm-1-seed2", "tabm-1-seed3"])
+    ('tabular-knn-1, tabular-knn-1-seed2', 'tabm-1 and 2 further seeds')
+    """
+    first = [name for name in names if _FURTHER not in name]
+    if (more := len(names) - len(first)) < 2:
+        return ", ".join(names)
+    return " and ".join([", ".join(first)] * bool(first) + [f"{more} further seeds"])

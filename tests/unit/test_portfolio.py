@@ -130,6 +130,19 @@ def test_nothing_is_started_that_would_not_fit(tmp_path):
     assert "Left out: tabular-linear-1, tabular-knn-1, tabular-forest-2 (no time is left)." in stage.told.said
 
 
+def test_what_is_left_out_stands_in_one_readable_line(tmp_path):
+    stage = Stage(tmp_path)
+    chosen = members("tabular", stage.pipeline.experiments)
+    ran = stage.run(Budget(0, Hands()), chosen)
+    assert len(ran.left_out) == len(chosen)
+    (line,) = [said for said in stage.told.said if said.startswith("Left out")]
+    seeds = [e.name for e in chosen if "-seed" in e.name]
+    assert line.endswith(f" and {len(seeds)} further seeds (no time is left).")
+    assert all((e.name in line) == (e.name not in seeds) for e in chosen)
+    stage.run(Budget(0, Hands()), [e for e in chosen if e.name in seeds])
+    assert stage.told.said[-1] == f"Left out: {len(seeds)} further seeds (no time is left)."
+
+
 def test_a_smaller_member_runs_where_a_larger_one_does_not_fit(tmp_path):
     stage = Stage(tmp_path)
     large = replace(stage.members[2], name="tabular-large", params={"n_estimators": 1_000_000})
