@@ -130,6 +130,19 @@ class Metric:
         P = self.aligned(y, frame, classes)
         return self.scorer(y, classes, sample_weight)(P)
 
+    def each(self, y: Any, frame: pd.DataFrame, classes: Sequence[Label]) -> Array:
+        """The score of each of several targets by itself, of which `score` is the mean; of one target that score alone.
+
+        Returns
+        -------
+        ndarray of shape (n_targets,)
+            In the order of `y`'s columns.
+        """
+        truth, predicted = self.truth(y, classes), self.predicted(self.aligned(y, frame, classes), classes)
+        if self.base:
+            return _of_columns(self.of_one_target, truth, predicted)
+        return np.array([self.function(truth, predicted)])
+
     def score_labels(self, y: pd.Series, labels: pd.Series, classes: Sequence[Label] = ()) -> float:
         """Score labels, or masks as text, instead of numbers, for submissions that hold them already.
 
@@ -652,8 +665,13 @@ def _one_column(base: Metric, predicted: Array) -> Array:
 
 def _mean_over_columns(base: Metric, y: Array, predicted: Array, weight: Array | None = None) -> float:
     """The plain mean of a metric over the columns of several targets, each of shape (n_rows, n_targets)."""
+    return float(np.mean(_of_columns(base, y, predicted, weight)))
+
+
+def _of_columns(base: Metric, y: Array, predicted: Array, weight: Array | None = None) -> Array:
+    """The metric of each of several targets."""
     columns = range(y.shape[1])
-    return float(np.mean([base.function(y[:, c], _one_column(base, predicted[:, c]), weight) for c in columns]))
+    return np.array([base.function(y[:, c], _one_column(base, predicted[:, c]), weight) for c in columns])
 
 
 def _columns_by_row(base: Metric, y: Array, predicted: Array) -> Array:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from kagglekit.inspect.alike import rank_correlation
+from kagglekit.inspect.by_target import (
+    CELL_RATIO,
+    MOST_DRAWN,
+    Worth,
+    named_upright,
+    paint_cells,
+    table_cells,
+    worth_lines,
+)
 from kagglekit.inspect.own_weights import own_weights
 from kagglekit.inspect.subject import Subject
 from kagglekit.refit import Refit
@@ -39,6 +48,8 @@ class ColumnImportance:
         The model's own share: impurity of forests, gain of boosting.
     alike : tuple of str
         Columns of nearly the same order (rank correlation .8 and more), with which it shares its importance.
+    targets : mapping of str to Worth
+        Of several targets: the same for each by itself; else empty.
     """
 
     column: str
@@ -47,6 +58,7 @@ class ColumnImportance:
     high: float
     own: float | None
     alike: tuple[str, ...]
+    targets: Mapping[str, Worth] = field(default_factory=dict)
 
     @property
     def is_weak(self) -> bool:
@@ -78,6 +90,11 @@ class Importance:
     name: ClassVar[str] = "importance"
 
     @property
+    def targets(self) -> list[str]:
+        """Several targets; none where there is one."""
+        return list(self.columns[0].targets)
+
+    @property
     def weak(self) -> list[str]:
         """Columns of which no use shows."""
         return [c.column for c in self.columns if c.is_weak]
@@ -93,6 +110,8 @@ class Importance:
         for c in self.columns[:_SHOWN]:
             own = "" if c.own is None else f"  own {percent(c.own):>7}"
             lines.append(f"  {c.column:<{wide}}  {signed(c.mean):>8}  ({span(c.low, c.high)}){own}")
+        if self.targets:
+            lines += worth_lines({c.column: c.targets for c in self.columns[:_SHOWN]})
         if self.weak:
             lines.append(f"No use shows (the interval reaches nought): {', '.join(self.weak)}.")
         if alike := [c for c in self.columns if c.alike]:
@@ -104,39 +123,53 @@ class Importance:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self) | {"weak": self.weak}
+        facts = asdict(self) | {"weak": self.weak}
+        if not self.targets:
+            facts["columns"] = [_without_targets(c) for c in self.columns]
+        return facts
 
     def table(self) -> pd.DataFrame:
         """A row for each column."""
-        rows = [asdict(c) | {"alike": " ".join(c.alike)} for c in self.columns]
+        rows = [_without_targets(c) | {"alike": " ".join(c.alike)} | table_cells(c.targets) for c in self.columns]
         return pd.DataFrame(rows)
 
     def chart(self) -> Chart:
-        """Permutation with intervals on the left, the model's own shares on the right."""
+        """Permutation with intervals, the model's own shares beside it, and of several targets a cell for each."""
         top = self.columns[:_DRAWN]
         own = [c.own for c in top if c.own is not None]
+        targets = self.targets[:MOST_DRAWN]
+        ratios = [3.0] + [2.0] * bool(own) + [CELL_RATIO * len(targets)] * bool(targets)
 
         def paint(figure: Any) -> None:
-            axes = figure.subplots(1, 2 if own else 1, sharey=True, width_ratios=[3, 2] if own else [1], squeeze=False)
-            left = axes[0, 0]
-            places = named_rows(left, [trimmed(c.column) for c in top])
-            grid(left, "x")
-            dots(
-                left,
-                [c.mean for c in top],
-                places,
-                [[c.mean - c.low for c in top], [c.high - c.mean for c in top]],
-                ACCENT,
-            )
-            left.axvline(0, color=SOFT, linewidth=1)
-            left.set_xlabel(f"{self.metric} lost when shuffled")
+            axes = figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios, squeeze=False)[0]
+            places = named_rows(axes[0], [trimmed(c.column) for c in top])
+            self._paint_losses(axes[0], places)
             if own:
-                grid(axes[0, 1], "x")
-                axes[0, 1].barh(places, [100 * (c.own or 0.0) for c in top], height=0.6, color=SOFT)
-                axes[0, 1].set_xlabel("the model's own share, %")
+                grid(axes[1], "x")
+                axes[1].barh(places, [100 * (c.own or 0.0) for c in top], height=0.6, color=SOFT)
+                axes[1].set_xlabel("the model's own share, %")
+            if targets:
+                paint_cells(axes[-1], places, [c.targets for c in top])
 
         words = f"What each column is worth on held-out rows, with 95 % intervals; most: {top[0].column}."
-        return draw("importance", "Importance", words, paint, height=90 + 26 * len(top), width=760)
+        title = "Importance"
+        if targets:
+            title += ", and of each target (brackets: its interval reaches nought)"
+        height = 90 + 26 * len(top) + (0 if named_upright(targets) else 60)
+        return draw("importance", title, words, paint, height=height, width=760 + 67 * len(targets))
+
+    def _paint_losses(self, axes: Any, places: Any) -> None:
+        top = self.columns[:_DRAWN]
+        grid(axes, "x")
+        dots(
+            axes, [c.mean for c in top], places, [[c.mean - c.low for c in top], [c.high - c.mean for c in top]], ACCENT
+        )
+        axes.axvline(0, color=SOFT, linewidth=1)
+        axes.set_xlabel(f"{self.metric} lost when shuffled")
+
+
+def _without_targets(column: ColumnImportance) -> dict[str, Any]:
+    return {key: value for key, value in asdict(column).items() if key != "targets"}
 
 
 def measure_importance(subject: Subject) -> Importance:
@@ -160,22 +193,24 @@ def measure_importance(subject: Subject) -> Importance:
     repeats = int(np.clip(_SHUFFLES // len(columns), 1, _REPEATS))
     found = [shuffle_losses(subject, fit, columns, repeats) for fit in subject.fits]
     losses = {c: np.array([of_fold[c] for _, of_fold in found]) for c in columns}
+    targets = subject.prepared.competition.targets
     own = [w for fit in subject.fits if (w := own_weights(fit.estimator)) is not None]
     shares = pd.concat(own, axis=1).fillna(0.0).mean(axis=1) if own else None
     alike = _alike(subject, columns)
     measured = [
         ColumnImportance(
             c,
-            *reach(losses[c], subject.fits),
+            *reach(losses[c].mean(axis=2), subject.fits),
             own=None if shares is None else float(shares.get(c, 0.0)),
             alike=alike[c],
+            targets={name: Worth(*reach(losses[c][:, :, n], subject.fits)) for n, name in enumerate(targets)},
         )
         for c in columns
     ]
     return Importance(
         columns=tuple(sorted(measured, key=lambda c: (-c.mean, c.column))),
         metric=subject.metric.name,
-        scores=tuple(whole for whole, _ in found),
+        scores=tuple(float(whole.mean()) for whole, _ in found),
         repeats=repeats,
         left_out=len(subject.columns) - len(columns),
     )
@@ -183,25 +218,31 @@ def measure_importance(subject: Subject) -> Importance:
 
 def shuffle_losses(
     subject: Subject, fit: Refit, columns: Sequence[str], repeats: int, rows: pd.Index | None = None
-) -> tuple[float, dict[str, list[float]]]:
-    """The score of a fit on rows it did not see, and what each shuffle of each column costs it.
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The scores of a fit on rows it did not see, and what each shuffle of each column costs them.
 
     Shuffled copies are handed to the model many at a time, as each call of it has a cost of its own.
+
+    Returns
+    -------
+    whole : ndarray of shape (n_targets,)
+    losses : dict of str to ndarray of shape (n_shuffles, n_targets)
+        Their mean over targets is the loss of the competition's metric.
     """
     ids = fit.score_ids if rows is None else rows
     X, rng = fit.X.loc[ids], np.random.default_rng(len(ids))
-    whole = subject.score(fit.predict(X))
+    whole = subject.scores(fit.predict(X))
     jobs = [c for c in columns for _ in range(repeats)]
     at_once = max(1, _AT_ONCE // len(X))
-    losses: dict[str, list[float]] = {c: [] for c in columns}
+    losses: dict[str, list[np.ndarray]] = {c: [] for c in columns}
     for start in range(0, len(jobs), at_once):
         batch = jobs[start : start + at_once]
         copies = [X.assign(**{c: X[c].iloc[rng.permutation(len(X))].set_axis(X.index)}) for c in batch]
         predicted = fit.predict(pd.concat(copies, ignore_index=True))
         for place, column in enumerate(batch):
             part = predicted.iloc[place * len(X) : (place + 1) * len(X)].set_axis(X.index)
-            losses[column].append(subject.sign * (whole - subject.score(part)))
-    return whole, losses
+            losses[column].append(subject.sign * (whole - subject.scores(part)))
+    return whole, {column: np.array(found) for column, found in losses.items()}
 
 
 def reach(losses: np.ndarray, fits: Sequence[Refit]) -> tuple[float, float, float]:

@@ -150,6 +150,11 @@ class Subject:
         y = self.prepared.y.loc[predicted.index]
         return self.metric.score(y, predicted, self.prepared.competition.classes)
 
+    def scores(self, predicted: pd.DataFrame) -> np.ndarray:
+        """The same for each of several targets by itself, of which `score` is the mean; the one score where one is."""
+        y = self.prepared.y.loc[predicted.index]
+        return self.metric.each(y, predicted, self.prepared.competition.classes)
+
     def held_out(self, fit: Refit) -> float:
         """The score of a fit on the rows it is judged by."""
         return self.score(fit.predict(fit.X.loc[fit.score_ids]))

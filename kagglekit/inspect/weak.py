@@ -13,6 +13,7 @@ from kagglekit.contracts import Folds, Split
 from kagglekit.folds import make_folds, strata_of
 from kagglekit.inspect.importance import Importance, reach, shuffle_losses
 from kagglekit.inspect.subject import Subject
+from kagglekit.refit import Refit
 from kagglekit.report.blocks import Chart
 from kagglekit.report.drawing import ACCENT, SOFT, dots, draw, grid, named_rows
 from kagglekit.report.words import number, signed, span
@@ -200,8 +201,7 @@ def _chosen_by_pairs(subject: Subject) -> list[tuple[Split, tuple[str, ...]]]:
     for (i, j), fit in zip(pairs, fits, strict=True):
         for judging, choosing in ((i, j), (j, i)):
             rows = fit.score_ids[numbers.loc[fit.score_ids] == judging]
-            _, found = shuffle_losses(subject, fit, subject.columns, _REPEATS, rows)
-            losses[choosing].append(np.array([found[c] for c in subject.columns]))
+            losses[choosing].append(_losses(subject, fit, rows))
     splits = subject.sampled(list(folds.splits()))
     return [(split, _weak(subject, np.array(losses[split.fold]), fits)) for split in splits]
 
@@ -223,12 +223,15 @@ def _other_folds(subject: Subject) -> Folds:
 def _chosen_by_time(subject: Subject) -> tuple[list[tuple[Split, tuple[str, ...]]], str]:
     """Later folds, and for each the columns that are weak by three or more earlier ones."""
     splits, fits = subject.splits, subject.fits
-    measured = []
-    for fit in fits[:-1]:
-        _, found = shuffle_losses(subject, fit, subject.columns, _REPEATS)
-        measured.append(np.array([found[c] for c in subject.columns]))
+    measured = [_losses(subject, fit) for fit in fits[:-1]]
     chosen = [(splits[k], _weak(subject, np.array(measured[:k]), fits[:k])) for k in range(3, len(splits))]
     return chosen, "An honest score needs five time-forward folds: three to choose by, two to judge."
+
+
+def _losses(subject: Subject, fit: Refit, rows: pd.Index | None = None) -> np.ndarray:
+    """Of shape (n_columns, n_shuffles): the mean over targets where there are several."""
+    _, found = shuffle_losses(subject, fit, subject.columns, _REPEATS, rows)
+    return np.array([found[c].mean(axis=1) for c in subject.columns])
 
 
 def _weak(subject: Subject, losses: np.ndarray, fits: Sequence[Any]) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ def test_what_decides_is_found_and_noise_is_not():
     assert sum(c.own for c in found.columns) == pytest.approx(1)
     assert by_name["strong"].own == max(c.own for c in found.columns)
     assert all(c.low <= c.mean <= c.high for c in found.columns)
+    told = ["column", "mean", "low", "high", "own", "alike"]
+    assert list(found.as_json()["columns"][0]) == list(found.table()) == told, "of one target nothing more"
 
 
 def test_a_copy_shares_the_importance_and_is_named():

@@ -30,6 +30,9 @@ from kagglekit.errors import ConfigError, DataError, KagglekitError, Predictions
 from kagglekit.folds import joint_strata, make_folds, strata_of
 from kagglekit.forecast import Budget
 from kagglekit.forms import grade, to_submission
+from kagglekit.inspect import Subject
+from kagglekit.inspect.by_target import Worth
+from kagglekit.inspect.importance import ColumnImportance, Importance, measure_importance
 from kagglekit.metrics import COLUMNWISE, get_metric
 from kagglekit.models import registry
 from kagglekit.models.several import PerTarget
@@ -75,6 +78,8 @@ def test_a_columnwise_metric_is_the_mean_of_each_columns_own(seed: int, name: st
     for w in (None, weight):
         expected = np.mean([PEERS[name](y[c], frame[c], w) for c in columns])
         assert metric.score(y, shuffled, classes, w) == pytest.approx(expected)
+    alone = [PEERS[name](y[c], frame[c], None) for c in columns]
+    assert metric.each(y, shuffled, classes) == pytest.approx(alone)
     if metric.per_row is not None:
         rows = metric.per_row(metric.truth(y, classes), metric.predicted(frame.to_numpy(), classes))
         assert metric.finish(rows.mean()) == pytest.approx(metric.score(y, frame, classes))
@@ -366,6 +371,45 @@ def test_a_report_scores_each_target_as_a_competition_of_it_alone_would(tmp_path
     assert lines["bed"] == ranked.index[0] and lines["worst at"] == worst.idxmax()
     section = targets_section(material)
     assert section is not None and section.blocks[1].rows[0][0] in gardens.LABELS
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_importance_says_what_each_target_is_told_by(tmp_path: Path, numbers: bool) -> None:
+    prepared, pipeline, store = start(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, numbers=numbers)
+    run = train(prepared, pipeline.experiments["linear"], store)
+    subject = Subject(prepared, pipeline.experiments["linear"], run)
+    found = measure_importance(subject)
+    for column in found.columns:
+        assert column.mean == pytest.approx(np.mean([worth.mean for worth in column.targets.values()]))
+    most = {name: max(column.targets[name].mean for column in found.columns) for name in gardens.LABELS}
+    told = {c.column: {name for name, worth in c.targets.items() if worth.mean > most[name] / 4} for c in found.columns}
+    assert told == {"rain": {"aphids", "mildew"}, "sun": {"aphids", "slugs"}, "wind": {"mildew"}}, "as gardens are made"
+    table = found.table().set_index("column")
+    assert table.loc["sun", "slugs mean"] == pytest.approx(
+        found.columns[[*table.index].index("sun")].targets["slugs"].mean
+    )
+    lines = found.words()
+    (head,) = [line for line in lines if line.split() == list(gardens.LABELS)]
+    for column, line in zip(found.columns, lines[lines.index(head) + 1 :], strict=False):
+        bracketed = [figure.startswith("(") for figure in line.split()[1:]]
+        assert line.split()[0] == column.column
+        assert bracketed == [worth.is_weak for worth in column.targets.values()]
+        assert len(line) <= len(head) + 1, "figures stand below their names"
+    assert all(f">{name}<" in found.chart().svg for name in gardens.LABELS)
+
+
+def test_many_targets_fit_into_the_lines_and_the_picture() -> None:
+    names = [f"a rather long target {n}" for n in range(30)]
+    columns = [
+        ColumnImportance(f"c{n}", 0.1, 0.05, 0.2, None, (), {t: Worth(n * 1000.0, n - 1.0, 3000.0) for t in names})
+        for n in range(3)
+    ]
+    found = Importance(tuple(columns), "columnwise_rmse", (1.0, 2.0), 5)
+    _, _, block = "\n".join(found.words()).partition("Target by target")
+    assert "24 targets more in the table" in block
+    assert max(map(len, block.splitlines())) <= 110
+    assert found.chart().svg.count(">a rather long") == 8
+    assert found.table().shape == (3, 6 + 90)
 
 
 def test_duplicates_of_several_targets_conflict_where_one_label_does(tmp_path: Path) -> None:
