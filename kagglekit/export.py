@@ -8,7 +8,6 @@ little better, but nothing can say how good it is: it is made on request only, a
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from kagglekit.config import Experiment
 from kagglekit.contracts import Run, Split
 from kagglekit.dataset import Prepared
 from kagglekit.errors import UsageError, nearest, preview
-from kagglekit.files import sha256
+from kagglekit.files import sha256, work_folder
 from kagglekit.identity import fit_names
 from kagglekit.models.vision.exchange import write_fastai, write_onnx
 from kagglekit.models.vision.exported import ExportedModel, load
@@ -77,6 +76,8 @@ def export_run(
 ) -> Export:
     """Write a run's models to a new folder, whole or not at all.
 
+    What a killed export left beside the folder is removed.
+
     Parameters
     ----------
     run : Run
@@ -98,13 +99,11 @@ def export_run(
     UsageError
         The run is a blend or has no image models, there is no such fit, or there is something at `folder`.
     StoreError, MissingExtra
-        See `kagglekit.models.vision.saving` and `exchange`.
+        See `kagglekit.models.vision.saving` and `exchange`; another process is writing to `folder`.
     """
     _refuse(run, experiment, folder)
     maker = _Maker(run, prepared, experiment, store, progress or Silent())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        work = Path(name)
+    with work_folder(folder, busy=f"Another process is writing {folder}.") as work:
         parts = dict(maker.parts(fit, work))
         score = "; ".join(part for part in (maker.score(fit), *maker.left_out) if part)
         about = About(name=run.name, fitted=maker.fitted(fit, parts), score=score)

@@ -28,12 +28,14 @@ __all__ = [
     "read_json",
     "sha256",
     "turn",
+    "work_folder",
     "write_json",
     "write_text",
 ]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LOCK = "lock"
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
@@ -164,6 +166,37 @@ def lock(path: Path, *, busy: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise StoreError(busy, hint="Wait for it to end, or end it, then run this again.") from error
         yield
+
+
+@contextmanager
+def work_folder(path: Path, *, busy: str) -> Iterator[Path]:
+    """A hidden folder beside `path` for what is not whole yet: one process at a time has it, and it goes at the end.
+
+    What a killed process left in it is removed, as the system freed its lock.
+
+    Parameters
+    ----------
+    path : Path
+        What is being made there; nothing is done to it.
+    busy : str
+        What to say when another process is making it.
+
+    Raises
+    ------
+    StoreError
+        Another process is making it.
+    DiskError
+        The disk is full or the folder is not writable.
+    """
+    folder = path.with_name(f".{path.name}.part")
+    with disk_errors(path), lock(folder / _LOCK, busy=busy):
+        try:
+            for left in folder.iterdir():
+                if left.name != _LOCK:
+                    shutil.rmtree(left)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from discs import CLASSES, FAST, discs, experiment
 
-from kagglekit.errors import ConfigError, KagglekitError, UsageError
+from kagglekit.errors import ConfigError, KagglekitError, StoreError, UsageError
 from kagglekit.export import export_run
+from kagglekit.files import lock
 from kagglekit.folds import make_folds
 from kagglekit.identity import run_id
 from kagglekit.models.vision.exported import load
@@ -39,6 +40,23 @@ def test_the_folds_models_are_fitted_again_and_predict_what_the_run_stored(data,
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["it"], "nothing is left beside it"
     with pytest.raises(UsageError, match="exists already"):
         export_run(run, data, it, store, made.folder)
+
+
+def test_what_a_killed_export_left_goes_and_a_running_one_is_left_alone(data, tmp_path):
+    it, store = experiment("timm-features", C=0.1, keep_models=True), Store(tmp_path / "runs")
+    run = train(data, it, store)
+    half = tmp_path / "out" / ".it.part" / "whole"
+    half.mkdir(parents=True)
+    (half / "model.json").write_text("half")
+    with (
+        lock(half.parent / "lock", busy=""),
+        pytest.raises(StoreError, match=r"Another process is writing .*out/it\. Wait for it"),
+    ):
+        export_run(run, data, it, store, tmp_path / "out" / "it")
+    assert (half / "model.json").read_text() == "half"
+    made = export_run(run, data, it, store, tmp_path / "out" / "it")
+    assert load(made.folder).facts.columns == list(CLASSES)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["it"]
 
 
 def test_augmentation_that_did_not_win_is_not_exported(data, tmp_path):
