@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -124,51 +125,86 @@ def create(
         The name is taken by other content, or cannot be a name.
     """
     progress = progress or Silent()
-    target_folder = _place_for(home, name)
-    names = _file_names(folder)
-    solution, notes = _read_solution(folder)
-    sample_name = find_sample(folder, names, solution)
-    sample = read_table(folder / sample_name, id_column=columns_of(solution)[0])
-    check_targets(solution, sample)
-    given = Given(metric, task, form, classes, group, time)
-    competition, guesses = guess_competition(name, given, solution, sample, folder, names)
+    place = _place_for(home, name)
+    read = _read(folder, name, Given(metric, task, form, classes, group, time))
     if teams:
-        competition.refuse_several(
+        read.competition.refuse_several(
             "A field of simulated teams", hint="Leave --teams out: baselines stand on the board."
         )
-    _check_ids(solution, sample, competition, sample_name)
-    _check_form(competition, sample, sample_name)
-    _check_no_answers(folder, names, sample_name, solution, competition)
-    given_answers = dict(answers or {}) | ({BEST_POSSIBLE: best} if best is not None else {})
+    _check(read)
     downloads = shown or folder
     offered = _file_names(downloads)
-    if shown is not None:
-        notes += _check_shown(shown, offered, sample_name, sample, competition)
-        _check_no_answers(folder, offered, sample_name, solution, competition, among=shown)
-    notes += check_copies(folder, names, competition, refuse=not allow_copies, near=not synthetic)
-    field = Field.of(folder, names, competition, sample, solution, given_answers, teams)
-    files = {n: folder / n for n in names} | {f"{FILES}/{n}": shown / n for n in offered if shown}
+    shown_notes = [] if shown is None else _check_shown(shown, offered, read)
+    copies = check_copies(folder, read.names, read.competition, refuse=not allow_copies, near=not synthetic)
+    field = _field(read, answers or {}, best, teams)
     made = Hosted(
-        folder=target_folder,
-        competition=competition,
+        folder=place,
+        competition=read.competition,
         title=title or name.replace("-", " ").capitalize(),
         description=description,
         daily_limit=_checked_limit(daily_limit),
         synthetic=synthetic,
-        sample=sample_name,
+        sample=read.sample_name,
         files=_listed(downloads, offered),
-        hidden=() if shown is None else _listed(folder, names),
+        hidden=() if shown is None else _listed(folder, read.names),
         baselines=field.baselines,
-        fingerprint=_fingerprint(files, solution, competition),
+        fingerprint=_fingerprint(read, shown, offered),
         created=stamp(now_utc()),
         deadline=stamp(deadline.astimezone(now_utc().tzinfo)) if deadline else None,
-        notes=(*guesses, *notes),
+        notes=(*read.notes, *shown_notes, *copies),
         rivals=field.rivals,
         best=field.best,
     )
     for note in made.notes:
         progress.say(note)
-    return _stored(made, downloads, folder, solution, field.answers, replace)
+    return _stored(made, downloads, folder, read.solution, field.answers, replace)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a folder holds.
+
+    Parameters
+    ----------
+    folder : Path
+    names : list of str
+        Its files, but for the solution.
+    solution, sample : DataFrame
+    sample_name : str
+    competition : Competition
+        The facts, given or guessed.
+    notes : tuple of str
+        What was guessed.
+    """
+
+    folder: Path
+    names: list[str]
+    solution: pd.DataFrame
+    sample: pd.DataFrame
+    sample_name: str
+    competition: Competition
+    notes: tuple[str, ...]
+
+
+def _read(folder: Path, name: str, given: Given) -> _Read:
+    names = _file_names(folder)
+    solution, notes = _read_solution(folder)
+    sample_name = find_sample(folder, names, solution)
+    sample = read_table(folder / sample_name, id_column=columns_of(solution)[0])
+    check_targets(solution, sample)
+    competition, guesses = guess_competition(name, given, solution, sample, folder, names)
+    return _Read(folder, names, solution, sample, sample_name, competition, (*guesses, *notes))
+
+
+def _check(read: _Read) -> None:
+    _check_ids(read.solution, read.sample, read.competition, read.sample_name)
+    _check_form(read.competition, read.sample, read.sample_name)
+    _check_no_answers(read, read.folder, read.names)
+
+
+def _field(read: _Read, answers: Mapping[str, pd.DataFrame], best: pd.DataFrame | None, teams: int) -> Field:
+    given = dict(answers) | ({BEST_POSSIBLE: best} if best is not None else {})
+    return Field.of(read.folder, read.names, read.competition, read.sample, read.solution, given, teams)
 
 
 def _listed(folder: Path, names: Sequence[str]) -> tuple[HostedFile, ...]:
@@ -275,42 +311,34 @@ def _check_form(competition: Competition, sample: pd.DataFrame, sample_name: str
         )
 
 
-def _check_shown(
-    shown: Path, names: Sequence[str], sample_name: str, whole: pd.DataFrame, competition: Competition
-) -> list[str]:
+def _check_shown(shown: Path, names: Sequence[str], read: _Read) -> list[str]:
     """Refuse a code competition whose notebooks could not be written for the files that are shown."""
     if (shown / SOLUTION).exists():
         raise DataError(f"{shown} holds a {SOLUTION}.", hint="It belongs with the hidden test set, and only there.")
-    if sample_name not in names:
-        raise DataError(f"{shown} needs {sample_name} too, with the test ids that are shown.")
-    sample = read_table(shown / sample_name, id_column=competition.id)
-    if list(sample.columns) != list(whole.columns):
+    if read.sample_name not in names:
+        raise DataError(f"{shown} needs {read.sample_name} too, with the test ids that are shown.")
+    sample = read_table(shown / read.sample_name, id_column=read.competition.id)
+    columns, hidden = list(sample.columns), list(read.sample.columns)
+    if columns != hidden:
         raise DataError(
-            f"{sample_name} must have the same columns in both folders, got {list(sample.columns)} for those shown and "
-            f"{list(whole.columns)} for the hidden ones."
+            f"{read.sample_name} must have the same columns in both folders, got {columns} for those shown and "
+            f"{hidden} for the hidden ones."
         )
-    return [f"A code competition: {len(sample)} test rows are shown, {len(whole)} are hidden."]
+    _check_no_answers(read, shown, names)
+    return [f"A code competition: {len(sample)} test rows are shown, {len(read.sample)} are hidden."]
 
 
-def _check_no_answers(
-    folder: Path,
-    names: Sequence[str],
-    sample_name: str,
-    solution: pd.DataFrame,
-    competition: Competition,
-    *,
-    among: Path | None = None,
-) -> None:
-    """Look for the solution of `folder` in these files, which lie in `among` or else in it too."""
-    secret = sha256(folder / SOLUTION)
-    size = (folder / SOLUTION).stat().st_size
+def _check_no_answers(read: _Read, among: Path, names: Sequence[str]) -> None:
+    """Look for the solution in the files of a folder that competitors see."""
+    secret = sha256(read.folder / SOLUTION)
+    size = (read.folder / SOLUTION).stat().st_size
     for name in names:
-        path = (among or folder) / name
+        path = among / name
         if path.stat().st_size == size and sha256(path) == secret:
             raise DataError(f"{name} is a copy of {SOLUTION}; competitors could download the answers.")
-        if name.endswith(".csv") and _tells(path, solution, competition, may_guess=name == sample_name):
+        if name.endswith(".csv") and _tells(path, read.solution, read.competition, may_guess=name == read.sample_name):
             raise DataError(
-                f"{name} gives the true '{competition.target}' of the test ids away.",
+                f"{name} gives the true '{read.competition.target}' of the test ids away.",
                 hint="Remove the column, or put other values into it.",
             )
 
@@ -344,9 +372,13 @@ def _equal(a: pd.Series, b: pd.Series) -> bool:
     return bool((a.astype(str) == b.astype(str)).all())
 
 
-def _fingerprint(files: Mapping[str, Path], solution: pd.DataFrame, competition: Competition) -> str:
-    digest = hashlib.sha256(f"{competition!r}\n".encode())
-    digest.update(solution.to_csv(index=False).encode())
+def _fingerprint(read: _Read, shown: Path | None, offered: Sequence[str]) -> str:
+    """Of all that a competition consists of: its files, those that are shown in their place, answers and facts."""
+    files = {name: read.folder / name for name in read.names}
+    if shown is not None:
+        files |= {f"{FILES}/{name}": shown / name for name in offered}
+    digest = hashlib.sha256(f"{read.competition!r}\n".encode())
+    digest.update(read.solution.to_csv(index=False).encode())
     for name, path in files.items():
         digest.update(f"{name}\0{sha256(path)}\n".encode())
     return digest.hexdigest()[:16]
