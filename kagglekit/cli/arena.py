@@ -9,7 +9,7 @@ import typer
 
 from kagglekit.cli.opening import start, workspace_of
 from kagglekit.cli.options import Json, Port
-from kagglekit.cli.printing import print_facts
+from kagglekit.cli.printing import print_facts, print_found
 
 __all__ = ["create", "draw", "env", "grade", "list_", "rehearse", "serve", "worlds"]
 
@@ -144,12 +144,9 @@ def rehearse(
     found = rehearse(
         workspace, name, files or (), progress, splits=splits, public_share=public_share, teams=teams, seed=seed
     )
-    if as_json:
-        print_facts(found.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.rehearsal(found.as_json()))
+    print_found(found, as_json, lambda: console.rehearsal(found.as_json()))
 
 
 def serve(

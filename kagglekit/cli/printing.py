@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
     from kagglekit.flow import Flow
 
-__all__ = ["print_board", "print_facts", "shown"]
+__all__ = ["print_board", "print_facts", "print_found", "shown"]
+
+
+class Found(Protocol):
+    """What a command comes back with."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
 
 
 def shown(path: Path) -> Path:
@@ -39,3 +47,8 @@ def print_facts(facts: Any, as_json: bool) -> None:
         lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
         is_list = isinstance(lines, list) and lines
         typer.echo("\n  ".join([f"{key}:", *map(str, lines)]) if is_list else f"{key}: {value}")
+
+
+def print_found(found: Found, as_json: bool, words: Callable[[], str]) -> None:
+    """What a command came back with: as JSON, or in words, which are made only then."""
+    print_facts(found.as_json(), as_json) if as_json else typer.echo(words())

@@ -9,7 +9,7 @@ import typer
 
 from kagglekit.cli.opening import open_flow, open_results
 from kagglekit.cli.options import Comp, Json, On, Port, PublicShare, Ref, Set
-from kagglekit.cli.printing import print_board, print_facts, shown
+from kagglekit.cli.printing import print_board, print_facts, print_found, shown
 
 __all__ = [
     "advise",
@@ -129,12 +129,9 @@ def compare(
 ) -> None:
     """Is run B better than run A? By row, by fold, on the private set, and what it would take to know."""
     found = open_results(comp, on, set_).compare(a, b, unpaired=unpaired, public_share=public_share)
-    if as_json:
-        print_facts(found.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.comparison(found))
+    print_found(found, as_json, lambda: console.comparison(found))
 
 
 def shakeup(
@@ -147,12 +144,9 @@ def shakeup(
 ) -> None:
     """Where public and private scores should fall given CV, who may swap places, and whether known scores fit."""
     found = open_results(comp, on, set_).shakeup(runs or (), public_share=public_share)
-    if as_json:
-        print_facts(found.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.shakeup(found, comp))
+    print_found(found, as_json, lambda: console.shakeup(found, comp))
 
 
 def advise(
@@ -169,12 +163,9 @@ def advise(
 ) -> None:
     """What to submit next, and which two to end with: rows changed, what the leaderboard could show, expected gain."""
     found = open_results(comp, on, set_).advise(runs or (), slots=days * slots, line=line, public_share=public_share)
-    if as_json:
-        print_facts(found.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.final_two(found) if final else console.advice(found))
+    print_found(found, as_json, lambda: console.final_two(found) if final else console.advice(found))
 
 
 def drift(
@@ -195,7 +186,7 @@ def drift(
     found = results.drift(embeddings=embeddings)
     if write is not None:
         write_groups(found.copies, write, key)
-    print_facts(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    print_found(found, as_json, found.words)
     if write is not None and not as_json:
         typer.echo(f"Wrote {shown(write.absolute())}: {found.copies.groups.nunique()} groups.")
 
@@ -203,7 +194,7 @@ def drift(
 def blame(comp: Comp, ref: Ref, on: On = None, as_json: Json = False) -> None:
     """Where a submission came from: file, run, code, data, folds, and every member with its weight."""
     found = open_results(comp, on).blame(ref)
-    print_facts(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    print_found(found, as_json, found.words)
 
 
 def rebuild(
@@ -216,6 +207,6 @@ def rebuild(
 ) -> None:
     """Make a submission file again and say whether it is bit-identical; exit status 1 when it is not."""
     found = open_results(comp, on, set_).rebuild(ref, retrain=retrain)
-    print_facts(found.as_json(), as_json) if as_json else typer.echo(found.words())
+    print_found(found, as_json, found.words)
     if found.sent and not found.identical:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ import typer
 
 from kagglekit.cli.opening import open_flow, start
 from kagglekit.cli.options import Comp, DryRun, Jobs, Json, On, Set
-from kagglekit.cli.printing import print_board, print_facts, shown
+from kagglekit.cli.printing import print_board, print_facts, print_found, shown
 
 if TYPE_CHECKING:
     from kagglekit.flow import Flow
@@ -107,12 +107,9 @@ def search(
 ) -> None:
     """Search an experiment's settings: each trial a stored run, the winner measured again on fresh folds."""
     record = open_flow(comp, on, set_).search(experiment, trials=trials, minutes=minutes, n_jobs=jobs)
-    if as_json:
-        print_facts(record.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.search(record))
+    print_found(record, as_json, lambda: console.search(record))
 
 
 def ladder(
@@ -129,12 +126,9 @@ def ladder(
     """Climb the pipeline's rungs: small models first on one shared fold, on to the next with what won."""
     flow = open_flow(comp, on, set_)
     found = flow.bake_off(bake_off, minutes=minutes) if bake_off else flow.ladder(minutes=minutes, full=full)
-    if as_json:
-        print_facts(found.as_json(), as_json)
-        return
     from kagglekit import console
 
-    typer.echo(console.ladder(found))
+    print_found(found, as_json, lambda: console.ladder(found))
 
 
 def ensemble(
