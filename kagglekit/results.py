@@ -137,7 +137,7 @@ class Results:
             progress=flow.progress,
         )
 
-    def rates(self, name: str, *, n_batches: int) -> Rates:
+    def rates(self, name: str, *, n_steps: int) -> Rates:
         """How the loss of an experiment of images goes with the learning rate.
 
         Raises
@@ -146,7 +146,7 @@ class Results:
             There is no such experiment, or its model has no such rate.
         """
         return sweep_experiment(
-            self.flow.prepared, self.flow.pipeline.experiment(name), n_batches=n_batches, progress=self.flow.progress
+            self.flow.prepared, self.flow.pipeline.experiment(name), n_steps=n_steps, progress=self.flow.progress
         )
 
     def export(

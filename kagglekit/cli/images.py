@@ -47,7 +47,7 @@ def zoo(
 def lr_find(
     comp: Comp,
     experiment: Annotated[str, typer.Argument(help="An experiment of images; it need not be trained.")],
-    batches: Annotated[int, typer.Option(min=100, help="Batches, each at a higher rate than the one before.")] = 100,
+    steps: Annotated[int, typer.Option(min=100, help="Steps, each at a higher rate than the one before.")] = 100,
     out: Annotated[Path | None, typer.Option(help="The picture; reports/COMP/lr-EXPERIMENT.png if none.")] = None,
     on: On = None,
     set_: Set = None,
@@ -55,7 +55,7 @@ def lr_find(
 ) -> None:
     """Draw the loss of an image model against a growing learning rate, and say which rate to try."""
     results = open_results(comp, on, set_)
-    found = results.rates(experiment, n_batches=batches)
+    found = results.rates(experiment, n_steps=steps)
     path = found.draw(out or results.flow.workspace.sheets(comp) / f"lr-{experiment}.png")
     if as_json:
         print_facts(found.as_json() | {"file": str(shown(path))}, as_json)

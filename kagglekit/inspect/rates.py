@@ -10,8 +10,9 @@ from kagglekit.config import Experiment
 from kagglekit.dataset import Prepared
 from kagglekit.errors import MissingExtra, UsageError
 from kagglekit.files import atomic
+from kagglekit.job import Job
 from kagglekit.models.vision.sweep import Sweep
-from kagglekit.progress import Progress
+from kagglekit.progress import Progress, Silent
 from kagglekit.refit import first_fit
 
 __all__ = ["Rates", "sweep_experiment"]
@@ -86,7 +87,7 @@ class Rates:
 
 
 def sweep_experiment(
-    prepared: Prepared, experiment: Experiment, *, n_batches: int, progress: Progress | None = None
+    prepared: Prepared, experiment: Experiment, *, n_steps: int, progress: Progress | None = None
 ) -> Rates:
     """Sweep the learning rate on the rows that the experiment's first fold is fitted on; nothing is stored.
 
@@ -95,7 +96,7 @@ def sweep_experiment(
     prepared : Prepared
     experiment : Experiment
         It need not have been trained.
-    n_batches : int
+    n_steps : int
         At least 100.
     progress : Progress, optional
 
@@ -112,4 +113,5 @@ def sweep_experiment(
             f"The model '{experiment.model}' of '{experiment.name}' has no learning rate to be swept.",
             hint='Name an experiment with model = "timm".',
         )
-    return Rates(experiment.name, experiment.params.get("lr"), model.lr_find(X, y, n_batches=n_batches))
+    beside = Job(prepared, experiment, Silent()).extras(X.index)
+    return Rates(experiment.name, experiment.params.get("lr"), model.lr_find(X, y, n_steps=n_steps, **beside))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +71,14 @@ def can_probe(estimator: Any) -> bool:
 def passes(estimator: Any) -> float:
     """Passes over the rows, those with a frozen body or at a smaller size counted for what they take."""
     settings = estimator.get_params(deep=False)
-    side = np.max(settings.get("size", 1))
-    areas = sum((smaller / side) ** 2 for smaller in settings.get("sizes") or (side,))
+    size = settings.get("size", 1)
+    areas = sum(_area(stage) for stage in settings.get("sizes") or (size,)) / _area(size)
     return float(settings["epochs"] * areas + _FROZEN * settings.get("freeze_epochs", 0))
+
+
+def _area(size: int | Sequence[int]) -> int:
+    """Pixels of an image; one number is the side of a square."""
+    return size**2 if isinstance(size, int) else math.prod(size)
 
 
 def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed:

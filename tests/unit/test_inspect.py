@@ -17,7 +17,8 @@ from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.refit import first_fit
 
 
-def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypatch):
+@pytest.mark.parametrize("changed", [{}, {"sizes": (24, 32), "mixup": 0.4}])
+def test_the_batch_is_the_very_one_that_training_begins_with(changed, tmp_path, monkeypatch):
     trained: list[np.ndarray] = []
 
     class Watched:
@@ -31,8 +32,9 @@ def test_the_batch_is_the_very_one_that_training_begins_with(tmp_path, monkeypat
             pass
 
     monkeypatch.setattr(fitting, "Trainer", Watched)
-    model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8))
+    model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8, **changed))
     seen = model.seen(X, y)
+    assert ("before it is mixed with others" in seen.words) == bool(changed)
     assert not hasattr(model, "model_"), "nothing is fitted by looking"
     model.fit(X, y)
     pixels = model._normalize.undo(training.import_torch().from_numpy(trained[0]))

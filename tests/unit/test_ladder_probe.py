@@ -119,6 +119,8 @@ def test_only_what_trains_in_epochs_is_probed():
     assert can_probe(TimmClassifier())
     assert not can_probe(registry.build("forest", {}, task="classification", seed=0))
     assert passes(TimmClassifier(epochs=5, freeze_epochs=1)) == pytest.approx(5.4)
+    growing = TimmClassifier(epochs=2, freeze_epochs=0, sizes=((48, 64), (96, 128)), size=(96, 128))
+    assert passes(growing) == pytest.approx(2 * 1.25)
     assert passes(Sleeper(epochs=2)) == pytest.approx(2.0)
 
 

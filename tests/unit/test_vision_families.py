@@ -73,6 +73,12 @@ def test_a_new_head_says_nothing_whatever_it_is_made_of(arch: str, data) -> None
     np.testing.assert_allclose(model.predict_proba(data[0]), 1 / 3, atol=1e-6)
 
 
+@pytest.mark.parametrize("arch", ["caformer_s18", "deit_tiny_distilled_patch16_224"])
+def test_a_head_of_several_layers_is_no_logistic_regression(arch: str, data) -> None:
+    with pytest.raises(ConfigError, match="needs a head that is one linear layer"):
+        TimmClassifier(arch, size=SIZE, weights="random", epochs=0, head_init="logistic").fit(*data)
+
+
 def test_a_distilled_model_has_one_head_of_two() -> None:
     with quiet(), repeatable(0):
         model = create_backbone("deit_tiny_distilled_patch16_224", weights="random", num_classes=3, size=64).model

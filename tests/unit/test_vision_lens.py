@@ -219,6 +219,12 @@ def test_views_start_with_the_picture_as_it_is(tta: bool | str, n: int, presized
             np.testing.assert_allclose(plain.flip(-1), mirrored, atol=1e-3)
 
 
+def test_views_by_chance_are_moved_as_training_images_are() -> None:
+    upright = view_maps("random", 50, 1.0, 0, Augmentation(flip=False, degrees=0, warp=0, zoom=1.3))
+    assert (upright[:, 0, 0] > 0).all() and upright[:, 0, 0].min() < 0.8, "enlarged, and never mirrored"
+    assert view_maps("random", 50, 1.0, 0)[:, 0, 0].min() < 0
+
+
 def test_five_crops_reach_the_corners() -> None:
     maps = view_maps("crops", 1, 1.0, seed=0)[2::2]
     corners = {(x, y): seen_at(maps, x, y) for x in (-1, 1) for y in (-1, 1)}

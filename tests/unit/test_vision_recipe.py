@@ -129,6 +129,12 @@ def test_sizes_grow_and_the_model_predicts_at_the_last(data, arch: str) -> None:
         fitted(data, sizes=(32, 48))
 
 
+def test_sizes_that_grow_may_be_rectangular_and_lists(data) -> None:
+    model = fitted(data, arch="test_vit", sizes=[[32, 48], [48, 64]], size=[48, 64], resize="pad")
+    assert model.model_.patch_embed.img_size == (48, 64)
+    assert model.n_steps_ == 2 * 3
+
+
 @pytest.mark.parametrize("presize", [None, 48, 64])
 def test_pictures_have_the_size_of_the_stage_whatever_is_kept_of_them(data, presize) -> None:
     sight, paths = Sight(48, "crop", presize), list(data[0]["path"][:2])
@@ -159,10 +165,38 @@ def test_the_rates_are_swept_and_nothing_is_fitted(data) -> None:
     assert not hasattr(model, "model_")
 
 
+def test_a_step_of_several_batches_has_one_rate_in_a_sweep(data) -> None:
+    whole = TimmClassifier(**TINY).lr_find(*data)
+    parts = TimmClassifier(**{**TINY, "batch_size": 2}, accumulate=4).lr_find(*data)
+    assert parts.rates == whole.rates
+    np.testing.assert_allclose(parts.losses[:50], whole.losses[:50], atol=1e-3)
+
+
+def test_what_is_learnt_beside_is_swept_too(data) -> None:
+    X, y = data
+    extra = pd.DataFrame({"age": np.arange(26.0)}, index=X.index)
+    alone, beside = (TimmClassifier(**TINY).lr_find(X, y, **more) for more in ({}, {"extra": extra}))
+    assert beside.losses[0] > alone.losses[0] + 0.5  # the age's own, of standardised values, is one
+    with pytest.raises(ConfigError, match="learnt alone"):
+        TimmClassifier(**TINY, head_init="logistic").lr_find(X, y, extra=extra)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("accumulate", 0), ("mixup", -1.0), ("cutmix", -0.1), ("ema", 1.0), ("head_mult", 0.0), ("first_mult", -1.0)],
+    [
+        ("accumulate", 0),
+        ("mixup", -1.0),
+        ("cutmix", -0.1),
+        ("ema", 1.0),
+        ("head_mult", 0.0),
+        ("first_mult", -1.0),
+        ("label_smoothing", 1.5),
+        ("weight_decay", -0.1),
+        ("class_weight", "balance"),
+        ("presize", (32, 24)),
+        ("sizes", (4, 32)),
+    ],
 )
-def test_a_setting_out_of_range_is_named(data, name: str, value: float) -> None:
+def test_a_setting_out_of_range_is_named(data, name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=name):
         fitted(data, **{name: value})

@@ -57,8 +57,9 @@ class Still(Hook):
 class Accumulate(Hook):
     """Sum the gradients of the batches that belong to one step, each by its share of the step's images.
 
-    The sum is the gradient of all the step's images at once. fastai's `GradientAccumulation` counts items instead:
-    where they do not divide an epoch, it leaves the last gradients of one epoch to the first step of the next.
+    The sum is the gradient of all the step's images at once where all count alike; with class weights or missing labels
+    each batch's loss is a mean of its own weights. fastai's `GradientAccumulation` counts items instead: where they do
+    not divide an epoch, it leaves the last gradients of one epoch to the first step of the next.
     """
 
     order = _BEFORE_PRECISION

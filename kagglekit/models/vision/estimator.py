@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.lens import Sight
 from kagglekit.models.vision.network import Network
 from kagglekit.models.vision.objective import (
+    ClassWeight,
     MultiHead,
     MultiLabel,
     Objective,
@@ -44,7 +45,7 @@ __all__ = ["TimmClassifier", "TimmEstimator", "TimmRegressor"]
 
 _LR = 5e-4
 # What the weights do not depend on.
-_NO_PART = ("cache_dir", "checkpoint_dir", "progress", "tta")
+_NO_PART = ("cache_dir", "checkpoint_dir", "progress", "tta", "tta_views")
 
 
 @dataclass(eq=False, repr=False)
@@ -66,13 +67,13 @@ class TimmEstimator(BaseEstimator, ABC):
     presize : int or (height, width), optional
         Of the decoded images that are kept; what the model sees is read out of them in the one step that also augments.
         None takes twice `size`, which serves every `resize`. The same as `size` keeps what the model sees: a quarter of
-        the memory, and training images that are softer than those predicted from.
+        the memory, and training images that are softer than those predicted from. Not less.
     epochs : int
         Passes with the whole model free.
     freeze_epochs : int
         Passes before those, with only the head free.
-    sizes : tuple of int
-        Progressive resizing: sides of the training images, `epochs` passes at each, the last one `size`. Each begins a
+    sizes : tuple of int or (height, width)
+        Progressive resizing: sizes of the training images, `epochs` passes at each, the last one `size`. Each begins a
         new cycle of the learning rate. Empty trains at `size` only.
     batch_size : int
         Images that are computed at once. On a GPU, if they do not fit into its memory, half as many and twice the
@@ -107,7 +108,7 @@ class TimmEstimator(BaseEstimator, ABC):
         Test-time augmentation: predict the mean over several views of each image, see `views.view_maps`; True is
         "flip", the image and its mirror image. Takes as many times as long as there are views.
     tta_views : int
-        Number of random views, besides the image itself.
+        Number of random views, besides the image itself; moved as `augment` moves training images.
     weights : str, optional
         File or folder with pretrained weights, or "random". None looks in the known places, see `weights.find_weights`.
     path_col : str
@@ -160,7 +161,7 @@ class TimmEstimator(BaseEstimator, ABC):
     presize: int | tuple[int, int] | None = None
     epochs: int = 3
     freeze_epochs: int = 1
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[int | tuple[int, int], ...] = ()
     batch_size: int = 16
     accumulate: int = 1
     lr: float | None = None
@@ -169,7 +170,7 @@ class TimmEstimator(BaseEstimator, ABC):
     head_init: Literal["logistic", "zero"] = "zero"
     label_smoothing: float = 0.1
     loss: Literal["auto", "ordinal", "huber"] = "auto"
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: ClassWeight = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
     ema: float = 0.0
@@ -240,9 +241,7 @@ class TimmEstimator(BaseEstimator, ABC):
         paths = image_paths(X, self.path_col)
         main = self._main(X, y)
         self._remember(main)
-        self.objective_, encoded = _with_extras(main, y, X, extra, extra_weights or {})
-        if self.head_init == "logistic" and type(self.objective_) is not SingleLabel:
-            raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
+        self.objective_, encoded = self._learnt(main, X, y, extra, extra_weights)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         self.best_epoch_, self.n_steps_, self.seconds_before_ = 0, 0, 0.0
         self.notes_: tuple[str, ...] = ()
@@ -263,7 +262,7 @@ class TimmEstimator(BaseEstimator, ABC):
         """Keep what scikit-learn asks an estimator of this kind for."""
 
     def seen(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Seen:
-        """The first batch that `fit(X, y)` trains on, to be looked at; nothing is fitted.
+        """The first batch that `fit(X, y)` trains on, before MixUp and CutMix, to be looked at; nothing is fitted.
 
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
         """
@@ -271,24 +270,43 @@ class TimmEstimator(BaseEstimator, ABC):
         main = self._main(X, y)
         return self._fitting().first_batch(main, Labelled(image_paths(X, self.path_col), main.encode(y)))
 
-    def lr_find(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame, n_batches: int = LEAST) -> Sweep:
+    def lr_find(
+        self,
+        X: pd.DataFrame,
+        y: pd.Series | pd.DataFrame,
+        n_steps: int = LEAST,
+        extra: pd.DataFrame | None = None,
+        extra_weights: Mapping[str, float] | None = None,
+    ) -> Sweep:
         """The loss of a mock training on (X, y) whose learning rate grows; nothing is fitted.
 
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
 
         Parameters
         ----------
-        n_batches : int
+        n_steps : int
             At least 100; more give a smoother curve.
         """
         self._check_settings(eval_set=())
-        main = self._main(X, y)
-        return self._fitting().sweep(main, Labelled(image_paths(X, self.path_col), main.encode(y)), n_batches)
+        objective, encoded = self._learnt(self._main(X, y), X, y, extra, extra_weights)
+        return self._fitting().sweep(objective, Labelled(image_paths(X, self.path_col), encoded), n_steps)
+
+    def _learnt(
+        self,
+        main: Objective,
+        X: pd.DataFrame,
+        y: Any,
+        extra: pd.DataFrame | None,
+        extra_weights: Mapping[str, float] | None,
+    ) -> tuple[Objective, np.ndarray]:
+        """All that is learnt of these rows, and their labels encoded."""
+        objective, encoded = _with_extras(main, y, X, extra, extra_weights or {})
+        if self.head_init == "logistic" and type(objective) is not SingleLabel:
+            raise ConfigError('head_init = "logistic" is for one label of several, learnt alone; use "zero".')
+        return objective, encoded
 
     def _check_settings(self, eval_set: Any) -> None:
-        for name in ("size", "presize"):
-            if (size := getattr(self, name)) is not None and min(height_width(size)) < 8:
-                raise ConfigError(f"{name} must be at least 8, got {size}.")
+        self._check_sizes()
         check_resize(self.resize)
         check_views(self.tta, self.tta_views)
         Augmentation.of(self.augment)
@@ -303,20 +321,34 @@ class TimmEstimator(BaseEstimator, ABC):
         if self.early_stopping and eval_set is None:
             raise ConfigError("early_stopping needs eval_set, rows that are neither fitted on nor scored.")
 
+    def _check_sizes(self) -> None:
+        named = [("size", self.size), ("presize", self.presize), *(("sizes", size) for size in self.sizes)]
+        for name, size in named:
+            if size is not None and min(height_width(size)) < 8:
+                raise ConfigError(f"{name} must be at least 8, got {size}.")
+        if self.presize is not None and (np.array(height_width(self.presize)) < height_width(self.size)).any():
+            raise ConfigError(
+                f"presize must not be below size, or pictures would be enlarged again: {self.presize} for {self.size}.",
+                hint="Leave presize out: it is twice size then.",
+            )
+        if self.sizes and height_width(self.sizes[-1]) != height_width(self.size):
+            raise ConfigError(
+                f"sizes must end with size, at which the model predicts: {self.sizes[-1]} is not {self.size}.",
+                hint=f"Set size = {self.sizes[-1]}.",
+            )
+
     def _check_training(self) -> None:
-        for name, least in (("accumulate", 1), ("mixup", 0), ("cutmix", 0)):
+        for name, least in (("accumulate", 1), ("mixup", 0), ("cutmix", 0), ("weight_decay", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         for name in ("lr", "head_mult", "first_mult"):
             if (rate := getattr(self, name)) is not None and rate <= 0:
                 raise ConfigError(f"{name} must be above 0, got {rate}.")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"ema must lie from 0 to below 1, got {self.ema}.")
-        if self.sizes and self.sizes[-1] != self.size:
-            raise ConfigError(
-                f"sizes must end with size, at which the model predicts: {self.sizes[-1]} is not {self.size}.",
-                hint=f"Set size = {self.sizes[-1]}.",
-            )
+        for name in ("ema", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie from 0 to below 1, got {getattr(self, name)}.")
+        if self.class_weight not in get_args(ClassWeight):
+            raise ConfigError(f"class_weight must be 'none' or 'balanced', got '{self.class_weight}'.")
 
     def _fitting(self) -> Fitting:
         """These settings as what they decide."""
@@ -340,7 +372,8 @@ class TimmEstimator(BaseEstimator, ABC):
 
     def _recipe(self, device: Any) -> Recipe:
         capability = import_torch().cuda.get_device_capability(device) if device.type == "cuda" else None
-        lr, sizes = _LR if self.lr is None else self.lr, self.sizes or (self.size,)
+        lr = _LR if self.lr is None else self.lr
+        sizes = [size if isinstance(size, int) else height_width(size) for size in self.sizes or (self.size,)]
         return Recipe(
             stages=(
                 Stage(self.freeze_epochs, sizes[0], frozen=True),
@@ -359,6 +392,13 @@ class TimmEstimator(BaseEstimator, ABC):
     @property
     def _sight(self) -> Sight:
         return Sight(self.size, self.resize, self.presize)
+
+    @property
+    def _view_maps(self) -> Any:
+        """How each image is looked at to be predicted, see `views.view_maps`."""
+        height, width = height_width(self.size)
+        training = Augmentation.of(self.augment)
+        return view_maps(self.tta, self.tta_views, width / height, self.random_state, training)
 
     def _watched(self, eval_set: tuple[pd.DataFrame, Any] | None) -> Labelled | None:
         """Those rows of `eval_set` that can say when to stop; None without early stopping."""
@@ -386,10 +426,8 @@ class TimmEstimator(BaseEstimator, ABC):
     def _outputs(self, X: pd.DataFrame) -> np.ndarray:
         """Predictions of the main target, the mean over all views."""
         paths = image_paths(X, self.path_col)
-        height, width = height_width(self.size)
-        maps = view_maps(self.tta, self.tta_views, width / height, self.random_state)
         network = Network(self.model_, self._sight, self._normalize, self.batch_size)
-        views = network.logits(self._sight.open(paths, self.cache_dir, self.progress), paths, maps)
+        views = network.logits(self._sight.open(paths, self.cache_dir, self.progress), paths, self._view_maps)
         activate = self.objective_.activation
         return np.concatenate([np.mean([activate(view) for view in chunk], axis=0) for chunk in views])
 

@@ -114,7 +114,7 @@ def _tuned(estimator: TimmEstimator) -> Fitted:
         resize=estimator.resize,
         mean=_three(estimator._normalize.mean),
         std=_three(estimator._normalize.std),
-        views=view_maps(estimator.tta, estimator.tta_views, size[1] / size[0], estimator.random_state).tolist(),
+        views=estimator._view_maps.tolist(),
         average="answers",
         kind=_kind(main),
         classes=list(getattr(estimator, "classes_", ())),

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from kagglekit.errors import ConfigError
 from kagglekit.models.vision.batches import Batches, BatchesAt, largest_batch
 from kagglekit.models.vision.best import Best
 from kagglekit.models.vision.checkpoint import Checkpoint, training_key
@@ -153,33 +155,37 @@ class Fitting:
                     checkpoint=self._checkpoint(objective, rows, known_by, weights),
                     on_batch=task.advance,
                 )
-                trainer.run()
+                with self._enough_memory():
+                    trainer.run()
         epoch = best.epoch if best else 0
         return Fit(network, weights.origin, trainer.n_steps, epoch, notes, trainer.seconds_before)
 
     def first_batch(self, objective: Objective, rows: Labelled) -> Seen:
-        """The first batch that `fit` would train on, to be looked at; nothing is fitted."""
+        """The first batch that `fit` would train on, before MixUp and CutMix, to be looked at; nothing is fitted."""
         with quiet(), repeatable(self.random_state):
             made = create_backbone(
                 self.arch, weights=self.weights, num_classes=objective.n_outputs, size=self.sight.size
             )
         normalize, wished = Normalizer(made.mean, made.std), (self.batch_size, self.accumulate)
-        batches = self._batches_at(rows, normalize, wished)(self.sight.size)
+        size = next((stage.size for stage in self.recipe.stages if stage.epochs), self.sight.size)
+        batches = self._batches_at(rows, normalize, wished)(size)
         places, x = next(batches.by_rows())
         done = "not augmented" if self.augment is None else "augmented anew at every pass"
+        if self.recipe.mixup or self.recipe.cutmix:
+            done += ", before it is mixed with others"
         return Seen(
             rows=places,
             views={
                 "resized": normalize.undo(batches.lens(batches.images.rows(batches.paths[places]), batches.device)),
                 "as the model gets it": normalize.undo(x),
             },
-            words=f"batch 1 of {len(batches)}, {pixels(self.sight.size)} by {self.sight.resize}, {done}",
+            words=f"batch 1 of {len(batches)}, {pixels(size)} by {self.sight.resize}, {done}",
         )
 
-    def sweep(self, objective: Objective, rows: Labelled, n_batches: int) -> Sweep:
+    def sweep(self, objective: Objective, rows: Labelled, n_steps: int) -> Sweep:
         """The loss of a mock training whose learning rate grows; see `sweep.sweep_rates`."""
         name = f"learning rates of {self.arch}"
-        with quiet(), repeatable(self.random_state), self.progress.task(name, n_batches) as task:
+        with quiet(), repeatable(self.random_state), self.progress.task(name, n_steps) as task:
             network, _ = self._begin(objective, self.sight.size)
             batch, _ = self._fitting_batch(network.model, len(rows.paths))
             batches = self._batches_at(rows, network.normalize, batch)(self.sight.size)
@@ -189,8 +195,8 @@ class Fitting:
                 batches,
                 self.recipe,
                 objective.loss,
-                n_batches=n_batches,
-                on_batch=lambda: task.advance(),
+                n_steps=n_steps,
+                on_step=lambda: task.advance(),
             )
 
     def _begin(self, objective: Objective, size: Size) -> tuple[Network, Weights]:
@@ -204,11 +210,11 @@ class Fitting:
         wished, precision = (self.batch_size, self.accumulate), self.recipe.precision
         if self.device.type == "cpu":
             return wished, ()
-        size = max((stage.size for stage in self.recipe.stages), key=height_width)
+        size = max((height_width(stage.size) for stage in self.recipe.stages), key=prod)
 
         def attempt(batch_size: int, accumulate: int) -> None:
             images = largest_batch(n, batch_size, accumulate)
-            try_step(model, images, height_width(size), self.device, precision)
+            try_step(model, images, size, self.device, precision, averaged=self.recipe.ema > 0)
 
         found = fitting_batch(attempt, *wished)
         if found == wished:
@@ -258,6 +264,17 @@ class Fitting:
         heads = [extra.weight for extra in getattr(objective, "extras", ())]
         settings = {**known_by, "content": weights.key, "heads": heads}
         return Checkpoint(self.checkpoint_dir, training_key(settings, rows.paths, rows.targets))
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        """Say in a line what torch says when another process has taken the memory that was free before training."""
+        try:
+            yield
+        except import_torch().OutOfMemoryError as error:
+            raise ConfigError(
+                f"{self.arch} at {pixels(self.sight.size)} ran out of the device's memory in training.",
+                hint="Run it again, end what else uses the device, or halve batch_size and double accumulate.",
+            ) from error
 
     @contextmanager
     def _reporting(self, n_batches: int) -> Iterator[Task]:

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from kagglekit.errors import ConfigError
 from kagglekit.models.vision.runtime import import_torch
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def start_head(model: Any, batches: Batches, *, logistic: bool) -> None:
     A random head sends noise into the body and spoils it before it has learnt anything (Kumar et al., "Fine-Tuning can
     Distort Pretrained Features and Underperform Out-of-Distribution", 2022); timm's is large for few classes.
     Of a head with several layers (CAFormer's) the last one is set.
+
+    Raises
+    ------
+    ConfigError
+        A head with several layers is to start from logistic regression.
     """
     torch, head = import_torch(), head_of(model)
     linear = [m for m in head.modules() if isinstance(m, torch.nn.Linear) and m.out_features == model.num_classes]
@@ -44,15 +50,17 @@ def start_head(model: Any, batches: Batches, *, logistic: bool) -> None:
         torch.nn.init.zeros_(layer.weight)
         if layer.bias is not None:
             torch.nn.init.zeros_(layer.bias)
-    if logistic and linear == [head] and head.bias is not None:
+    if logistic:
         _solve_head(model, head, batches)
 
 
 def _solve_head(model: Any, head: Any, batches: Batches) -> None:
     torch = import_torch()
+    if not isinstance(head, torch.nn.Linear) or head.bias is None:
+        raise _no_linear_head(model)
     features = np.concatenate(list(_features(model, batches)))
     if features.shape[1] != head.in_features:
-        return
+        raise _no_linear_head(model)
     with threadpool_limits(1):
         scaler = StandardScaler().fit(features)
         fitted = LogisticRegression(C=_HEAD_C, max_iter=500).fit(scaler.transform(features), batches.targets)
@@ -63,6 +71,13 @@ def _solve_head(model: Any, head: Any, batches: Batches) -> None:
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))
         head.bias.copy_(torch.from_numpy(bias - weight @ scaler.mean_))
+
+
+def _no_linear_head(model: Any) -> ConfigError:
+    return ConfigError(
+        f"head_init = 'logistic' needs a head that is one linear layer, which {type(model).__name__} does not have.",
+        hint='Use head_init = "zero" and freeze_epochs = 1.',
+    )
 
 
 def _features(model: Any, batches: Batches) -> Iterator[np.ndarray]:

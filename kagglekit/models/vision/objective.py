@@ -20,7 +20,17 @@ import pandas as pd
 from kagglekit.errors import ConfigError, DataError, preview
 from kagglekit.models.vision.runtime import import_torch
 
-__all__ = ["Extra", "MultiHead", "MultiLabel", "Objective", "Ordinal", "Regression", "SingleLabel", "extra_heads"]
+__all__ = [
+    "ClassWeight",
+    "Extra",
+    "MultiHead",
+    "MultiLabel",
+    "Objective",
+    "Ordinal",
+    "Regression",
+    "SingleLabel",
+    "extra_heads",
+]
 
 _HUBER = 1.0  # in standard deviations of the target: beyond one, an error counts by its size
 ClassWeight = Literal["none", "balanced"]

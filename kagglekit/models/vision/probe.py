@@ -17,6 +17,8 @@ __all__ = ["fitting_batch", "in_chunks", "try_step"]
 def fitting_batch(attempt: Callable[[int, int], None], batch_size: int, accumulate: int) -> tuple[int, int]:
     """Halve a batch, and double what is accumulated, until a step fits: a step sees as many images as was wished.
 
+    Odd batches are rounded up, so that a step may see more, never fewer; twice as many at most.
+
     Parameters
     ----------
     attempt : callable
@@ -66,8 +68,11 @@ def in_chunks(look: Callable[[slice], Any], n: int, step: int) -> Iterator[Any]:
             start = rows.stop
 
 
-def try_step(model: Any, n: int, size: tuple[int, int], device: Any, precision: str) -> None:
-    """Take the memory of one step on n black images: forward, backward, and Adam's two means; nothing is changed."""
+def try_step(model: Any, n: int, size: tuple[int, int], device: Any, precision: str, *, averaged: bool = False) -> None:
+    """Take the memory of one step on n black images: forward, backward, and Adam's two means; nothing is changed.
+
+    With `averaged`, a running mean of the weights is kept besides.
+    """
     torch = import_torch()
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     cuda = [device] if device.type == "cuda" else []
@@ -81,7 +86,7 @@ def try_step(model: Any, n: int, size: tuple[int, int], device: Any, precision: 
                 outputs = model(x)
             parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
             sum(part.float().square().mean() for part in parts).backward()
-            means = [torch.empty_like(p) for p in model.parameters() for _ in range(2)]
+            means = [torch.empty_like(p) for p in model.parameters() for _ in range(3 if averaged else 2)]
             del means
         finally:
             model.zero_grad(set_to_none=True)

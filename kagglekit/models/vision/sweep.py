@@ -1,4 +1,4 @@
-"""Which learning rate to take: the loss of a mock training whose rate grows from batch to batch."""
+"""Which learning rate to take: the loss of a mock training whose rate grows from step to step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOWEST, _HIGHEST = 1e-7, 1.0
 _SMOOTH = 0.9
 _DIVERGED = 4.0
 LEAST = 100
-"""Batches: fastai's `slide` compares points that lie 15 apart, and a tenth of them is cut off before."""
+"""Steps: fastai's `slide` compares points that lie 15 apart, and a tenth of them is cut off before."""
 _CUT_END = 5
 
 
@@ -49,30 +49,41 @@ class Sweep:
 
 
 class _Grow(Hook):
-    """Raises the rates before each batch, keeps the smoothed losses, and ends when there are enough of them."""
+    """Raises the rates before each step, keeps the smoothed losses, and ends when there are enough of them.
+
+    A step of several batches has one rate and one loss, that of all its images.
+    """
 
     order = 65
 
-    def __init__(self, multiples: Any, n_batches: int, on_batch: Callable[[], None]) -> None:
-        self.multiples, self.n_batches, self.on_batch = multiples, n_batches, on_batch
-        self.rates: list[float] = []
+    def __init__(self, multiples: Any, n_steps: int, on_step: Callable[[], None]) -> None:
+        self.multiples, self.n_steps, self.on_step = multiples, n_steps, on_step
         self.losses: list[float] = []
-        self._mean = 0.0
+        self._mean, self._step = 0.0, 0.0
+
+    @property
+    def rates(self) -> list[float]:
+        """Of the steps that were done."""
+        return [self._rate(number) for number in range(len(self.losses))]
+
+    def _rate(self, number: int) -> float:
+        return float(_LOWEST * (_HIGHEST / _LOWEST) ** (number / (self.n_steps - 1)))
 
     def before_batch(self) -> None:
-        rate = _LOWEST * (_HIGHEST / _LOWEST) ** (len(self.losses) / (self.n_batches - 1))
-        self.rates.append(rate)
-        self.learn.opt.set_hyper("lr", rate * self.multiples)
+        self.learn.opt.set_hyper("lr", self._rate(len(self.losses)) * self.multiples)
 
     def after_batch(self) -> None:
         from fastai.callback.core import CancelFitException
 
+        self._step += float(self.learn.loss.detach()) * self.learn.dl.shares[self.learn.iter]
+        if not self.learn.dl.ends_step(self.learn.iter):
+            return
         n = len(self.losses) + 1
-        self._mean = _SMOOTH * self._mean + (1 - _SMOOTH) * float(self.learn.loss.detach())
+        self._mean, self._step = _SMOOTH * self._mean + (1 - _SMOOTH) * self._step, 0.0
         self.losses.append(self._mean / (1 - _SMOOTH**n))
-        self.on_batch()
-        exploded = self.losses[-1] > _DIVERGED * min(self.losses) and 2 * n > self.n_batches
-        if n == self.n_batches or exploded:
+        self.on_step()
+        exploded = self.losses[-1] > _DIVERGED * min(self.losses) and 2 * n > self.n_steps
+        if n == self.n_steps or exploded:
             raise CancelFitException
 
 
@@ -82,10 +93,10 @@ def sweep_rates(
     recipe: Recipe,
     loss: Callable[..., Any],
     *,
-    n_batches: int = LEAST,
-    on_batch: Callable[[], None] = lambda: None,
+    n_steps: int = LEAST,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Sweep:
-    """Train a copy of a model, with the whole of it free, at a rate that grows with each batch.
+    """Train a copy of a model, with the whole of it free, at a rate that grows with each step.
 
     Parameters
     ----------
@@ -95,9 +106,9 @@ def sweep_rates(
         Says how the rates of the layers relate.
     loss : callable
         See `Objective.loss`.
-    n_batches : int
+    n_steps : int
         At least 100.
-    on_batch : callable
+    on_step : callable
 
     Raises
     ------
@@ -109,13 +120,13 @@ def sweep_rates(
     Smith, "Cyclical Learning Rates for Training Neural Networks", 2017. Howard & Gugger, "Deep Learning for Coders
     with fastai and PyTorch", 2020, chapter 5.
     """
-    n_batches = max(n_batches, LEAST)
+    n_steps = max(n_steps, LEAST)
     learner = learner_of(copy.deepcopy(model), batches, recipe, loss)
-    growing = _Grow(rates(recipe) / recipe.body_lr, n_batches, on_batch)
-    learner.fit(n_batches // len(batches) + 1, cbs=[growing])
+    growing = _Grow(rates(recipe) / recipe.body_lr, n_steps, on_step)
+    learner.fit(n_steps // batches.n_steps + 1, cbs=[growing])
     grown, losses = growing.rates, growing.losses
     n = next((i for i, value in enumerate(losses) if not math.isfinite(value)), len(losses))
-    if n < n_batches // 2:
+    if n < n_steps // 2:
         raise DataError("The loss is no number even at a small learning rate.", hint="Look at the labels and images.")
     return Sweep(tuple(grown[:n]), tuple(losses[:n]), _suggested(grown[:n], losses[:n]), recipe.body_lr)
 

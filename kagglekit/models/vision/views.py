@@ -28,7 +28,7 @@ def check_views(tta: bool | str, n: int) -> None:
         raise ConfigError(f"tta_views must be at least 1, got {n}.")
 
 
-def view_maps(tta: bool | str, n: int, aspect: float, seed: int) -> Any:
+def view_maps(tta: bool | str, n: int, aspect: float, seed: int, training: Augmentation | None = None) -> Any:
     """Maps (n_views, 3, 3) of all views into the frame; the first is the picture as it is.
 
     Parameters
@@ -36,14 +36,16 @@ def view_maps(tta: bool | str, n: int, aspect: float, seed: int) -> Any:
     tta : bool or str
         False: the picture alone. True or "flip": it and its mirror image. "flips": mirrored left to right, top to
         bottom, and both. "crops": besides, five crops (corners and middle, seven eighths of each side), each mirrored
-        too. "scales": two magnifications besides, each mirrored too. "random": as in training, by chance, but the same
-        for every picture, so that what is predicted of one depends on no other.
+        too. "scales": two magnifications besides, each mirrored too. "random": moved by chance as in training, but the
+        same for every picture, so that what is predicted of one depends on no other.
     n : int
         Number of random views, besides the picture as it is.
     aspect : float
         Width of the frame by its height.
     seed : int
         Of the random views.
+    training : Augmentation, optional
+        By what the random views are drawn; None is the usual one.
     """
     import torch
 
@@ -51,7 +53,7 @@ def view_maps(tta: bool | str, n: int, aspect: float, seed: int) -> Any:
     if tta is False:
         return mirrors[:1]
     if tta == "random":
-        drawn = Augmentation().maps(n, aspect, torch.Generator().manual_seed(seed))
+        drawn = (training or Augmentation()).maps(n, aspect, torch.Generator().manual_seed(seed))
         return torch.cat([mirrors[:1], drawn])
     if tta == "flips":
         return box(torch.tensor([1.0, -1, 1, -1]), torch.tensor([1.0, 1, -1, -1]), torch.zeros(2, 4))
