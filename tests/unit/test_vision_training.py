@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vision_pictures import pictures
 
+from kagglekit.errors import ConfigError
 from kagglekit.models.vision.batches import Batches, largest_batch
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.framing import Frame
 from kagglekit.models.vision.lens import Lens
-from kagglekit.models.vision.runtime import import_torch, pick_precision, quiet, repeatable
+from kagglekit.models.vision.runtime import import_torch, pick_device, pick_precision, quiet, repeatable
 from kagglekit.models.vision.training import Recipe, Stage, Trainer, _groups, learner_of
 from kagglekit.models.vision.transforms import Normalizer
 from kagglekit.models.vision.weights import create_backbone
@@ -96,6 +97,12 @@ def test_idle_threads_sleep_only_if_nobody_said_otherwise() -> None:
 )
 def test_the_precision_is_what_the_gpu_computes_in(wanted, capability, precision) -> None:
     assert pick_precision(wanted, capability) == precision
+
+
+@pytest.mark.parametrize(("name", "says"), [("gpu", "knows no device 'gpu'"), ("cuda:99", "no device 'cuda:99' here")])
+def test_a_device_that_is_not_there_is_named(name: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        pick_device(name)
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", None), ("fp16", "fp16"), ("bf16", "bf16")])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from kagglekit.errors import MissingExtra
+from kagglekit.errors import ConfigError, MissingExtra
 
 __all__ = [
     "PRECISIONS",
@@ -104,9 +104,21 @@ def import_timm(what: str = "An image model") -> Any:
 
 
 def pick_device(name: str | None) -> Any:
-    """The named torch device, or the GPU when there is one, else the CPU."""
+    """The named torch device, or the GPU when there is one, else the CPU.
+
+    Raises
+    ------
+    ConfigError
+        torch knows no such device, or this machine has none.
+    """
     torch = import_torch()
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        found = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise ConfigError(f"torch knows no device '{name}'.", hint='For example "cpu", "cuda" or "cuda:1".') from error
+    if found.type == "cuda" and (found.index or 0) >= (n := torch.cuda.device_count()):
+        raise ConfigError(f"There is no device '{name}' here: torch sees {n} GPU(s).", hint="Leave device out.")
+    return found
 
 
 def pick_precision(wanted: str, capability: tuple[int, int] | None) -> str:
