@@ -287,6 +287,7 @@ def _end_with_parent() -> None:
 
 def _see_only(device: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = device
+    Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _result(future: Any) -> Any:
