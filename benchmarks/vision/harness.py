@@ -21,6 +21,7 @@ from plain import ARCH
 
 from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.cache import DecodedImages
+from kagglekit.models.vision.decoding import Size
 from kagglekit.models.vision.lens import Lens, Sight
 from kagglekit.models.vision.runtime import import_torch, quiet
 from kagglekit.models.vision.training import Recipe, learner_of
@@ -120,7 +121,7 @@ def plain_fastai(X: pd.DataFrame, y: pd.Series, do: str, args: argparse.Namespac
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def our_lens(size: int, presize: int, resize: Any = "crop", augment: Augmentation | None = None) -> Lens:
+def our_lens(size: int, presize: Size, resize: Any = "crop", augment: Augmentation | None = None) -> Lens:
     """The lens of `TimmClassifier` at these sizes."""
     with quiet():
         from timm import get_pretrained_cfg

@@ -6,8 +6,7 @@ Every arm is fastai's own `vision_learner` and `fine_tune`; what differs is wher
 error of `ours` over the seeds lies within 1 point of `plain`'s, or below. The other arms differ from ours in one thing,
 so that a loss can be laid at its door:
 
-- `wide`: nothing taken away: the cache keeps the shape of wide pictures, with the shorter side at twice the size (what
-  `presize = [256, 341]` does), where `ours` squeezes them into a square of that side;
+- `square`: the cache squeezes wide pictures into a square of twice the size, where `ours` keeps their shape;
 - `draft`: JPEGs decoded at just above the cache's size, by whatever quarter the decoder offers;
 - `warp`: no warp;
 - `sampling`: the cache holds what the network sees, so that it trains on images that were read between pixels and
@@ -41,7 +40,9 @@ from plain import error_of, no_validation, plain_learner, plain_loaders
 
 from kagglekit.models.vision import decoding
 from kagglekit.models.vision.cache import DecodedImages, RowStore
+from kagglekit.models.vision.decoding import height_width
 from kagglekit.models.vision.estimator import TimmClassifier
+from kagglekit.models.vision.lens import canvas_for
 from kagglekit.models.vision.runtime import contained_import, import_torch, quiet
 from kagglekit.models.vision.transforms import Augmentation
 
@@ -50,17 +51,16 @@ from kagglekit.models.vision.transforms import Augmentation
 class Arm:
     """One way to make batches."""
 
-    presize: float = 2.0
+    presize: float | None = None
     resize: str = "crop"
     warp: float = 0.2
     draft: bool = False
-    wide: bool = False
 
 
 ARMS = {
     "ours": Arm(),
-    "wide": Arm(wide=True),
-    "draft": Arm(draft=True),
+    "square": Arm(presize=2.0),
+    "draft": Arm(presize=2.0, draft=True),
     "warp": Arm(warp=0.0),
     "sampling": Arm(presize=1.0),
     "small": Arm(presize=1.25, draft=True, warp=0.0),
@@ -105,11 +105,10 @@ def error(name: str, X: pd.DataFrame, y: pd.Series, args: Any, seed: int, cache:
 
 
 def loaders(arm: Arm, X: pd.DataFrame, y: pd.Series, n: int, args: Any, seed: int, cache: str) -> Loaders:
-    presize: Any = round(arm.presize * args.size)
-    resize = arm.resize if presize == args.size else "squish"
-    if arm.wide:
-        presize = (presize, round(presize * 640 / 480))
-    images = drafted(X, presize, resize) if arm.draft else DecodedImages.open(X["path"], presize, resize, cache)
+    kept = canvas_for(X["path"], args.size, arm.resize)
+    presize = kept if arm.presize is None else height_width(round(arm.presize * args.size))
+    resize = arm.resize if presize == height_width(args.size) else "squish"
+    images = drafted(X, presize[0], resize) if arm.draft else DecodedImages.open(X["path"], presize, resize, cache)
     lens = our_lens(args.size, presize, arm.resize, Augmentation(warp=arm.warp))
     whole = our_batches(images, X, y, lens, batch_size=args.batch_size, seed=seed)
     fit = our_batches(images, X[:n], y[:n], lens, batch_size=args.batch_size, seed=seed)

@@ -42,6 +42,7 @@ from harness import (
 from kagglekit.models.vision.cache import DecodedImages
 from kagglekit.models.vision.estimator import TimmClassifier
 from kagglekit.models.vision.features import FrozenFeatures
+from kagglekit.models.vision.lens import canvas_for
 from kagglekit.models.vision.runtime import import_torch
 from kagglekit.models.vision.transforms import Augmentation
 
@@ -55,8 +56,9 @@ class Work:
     def __init__(self, args: Any, cache: str) -> None:
         self.args, self.cache = args, cache
         self.X, self.y = prepared(args)
-        images = DecodedImages.open(self.X["path"], 2 * args.size, cache_dir=cache)
-        lens = our_lens(args.size, 2 * args.size, augment=Augmentation())
+        canvas = canvas_for(self.X["path"], args.size, "crop")
+        images = DecodedImages.open(self.X["path"], canvas, cache_dir=cache)
+        lens = our_lens(args.size, canvas, augment=Augmentation())
         self.batches = our_batches(images, self.X, self.y, lens, batch_size=args.batch_size)
         self.learner = our_learner(self.batches, self.y.nunique(), args.size)
         self.learner.unfreeze()

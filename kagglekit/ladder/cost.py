@@ -137,10 +137,12 @@ def _cost_settings(estimator: Any) -> str:
 
 
 def _images(estimator: Any) -> str:
-    """What decides whether images were decoded before: one presized copy serves every way to resize."""
+    """What decides whether images were decoded before: one presized copy serves every way to resize but crops."""
     settings = estimator.get_params(deep=False)
+    if settings.get("presize"):
+        return str(settings["presize"])
     if "presize" in settings:
-        return f"{settings['presize'] or settings['size']}"
+        return f"{settings['size']} {'crop' if settings['resize'] == 'crop' else ''}"
     return f"{settings.get('size')} {settings.get('resize')}"
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from kagglekit.errors import ConfigError
 from kagglekit.models.vision.framing import Frame, resample
-from kagglekit.models.vision.lens import Lens
+from kagglekit.models.vision.lens import Lens, canvas_for
 from kagglekit.models.vision.runtime import contained_import, import_torch
 from kagglekit.models.vision.transforms import Augmentation, Normalizer, box, rotation, tilt
 from kagglekit.models.vision.views import check_views, view_maps
@@ -250,3 +252,39 @@ def test_settings_are_checked_by_name_and_range() -> None:
         check_views("flps", 1)
     with pytest.raises(ConfigError, match="tta_views"):
         check_views("random", 0)
+
+
+def pictures_of(folder: Path, *sizes: tuple[int, int]) -> list[Path]:
+    """A picture of each width and height."""
+    paths = [folder / f"{number}.png" for number in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        Image.new("RGB", size).save(path)
+    return paths
+
+
+def test_crops_are_cut_from_the_shape_that_most_pictures_have(tmp_path: Path) -> None:
+    paths = pictures_of(tmp_path, (64, 48), (48, 64), (66, 48), (640, 48))
+    assert canvas_for(paths, 30, "crop") == canvas_for(paths[::-1], 30, "crop") == (60, 80)
+    assert canvas_for(paths[1:2], 30, "crop") == (80, 60)
+    assert canvas_for(paths[3:], 30, "crop") == (60, 120), "twice as wide at most"
+    assert canvas_for(paths, (30, 40), "crop") == (60, 80)
+    assert canvas_for(paths, 30, "squish") == canvas_for(paths, 30, "pad") == (60, 60)
+
+
+def test_the_squarest_of_equally_common_shapes_counts(tmp_path: Path) -> None:
+    assert canvas_for(pictures_of(tmp_path, (96, 48), (48, 48)), 30, "crop") == (60, 60)
+
+
+def test_damaged_pictures_have_no_say_in_the_shape(tmp_path: Path) -> None:
+    paths = pictures_of(tmp_path, (64, 48), (48, 48), (48, 48))
+    paths[1].write_bytes(b"no picture")
+    paths[2].unlink()
+    assert canvas_for(paths, 30, "crop") == (60, 80)
+    assert canvas_for(paths[1:], 30, "crop") == canvas_for([], 30, "crop") == (60, 60)
+
+
+def test_a_picture_on_its_side_is_looked_at_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "turned.jpg", exif=exif)
+    assert canvas_for([tmp_path / "turned.jpg"], 30, "crop") == (80, 60)

@@ -27,6 +27,7 @@ __all__ = [
     "in_threads",
     "pixels",
     "reason",
+    "shape_of",
 ]
 
 Resize = Literal["squish", "crop", "pad", "reflect"]
@@ -83,6 +84,18 @@ def decode(path: PathLike, height: int, width: int, resize: Resize) -> tuple[np.
             image = ImageOps.exif_transpose(image)
         values = np.array(image)
     return _fitted(values, height, width, resize), shape
+
+
+def shape_of(path: PathLike) -> tuple[int, int] | None:
+    """Height and width of an image as it is seen, by its header; None where it has none that can be read."""
+    found: list[tuple[int, int]] = []
+
+    def read() -> None:
+        with _open(path) as image:
+            swapped = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
+            found.append(image.size if swapped else image.size[::-1])
+
+    return None if reason(read) else found[0]
 
 
 def find_corrupt(paths: Iterable[PathLike], progress: Progress | None = None) -> list[tuple[str, str]]:

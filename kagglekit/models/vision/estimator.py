@@ -20,7 +20,7 @@ from kagglekit.models.rows import has_several, target_table, target_values
 from kagglekit.models.vision.decoding import check_resize, height_width
 from kagglekit.models.vision.fitting import Fit, Fitting, Labelled
 from kagglekit.models.vision.inputs import image_paths
-from kagglekit.models.vision.lens import Sight
+from kagglekit.models.vision.lens import Sight, canvas_for
 from kagglekit.models.vision.network import Network
 from kagglekit.models.vision.objective import (
     ClassWeight,
@@ -66,8 +66,9 @@ class TimmEstimator(BaseEstimator, ABC):
         chance, else the middle), or by adding borders, black or mirroring the picture.
     presize : int or (height, width), optional
         Of the decoded images that are kept; what the model sees is read out of them in the one step that also augments.
-        None takes twice `size`, which serves every `resize`. The same as `size` keeps what the model sees: a quarter of
-        the memory, and training images that are softer than those predicted from. Not less.
+        None takes twice `size`, for crops in the shape that most images have (see `lens.canvas_for`). The same as
+        `size` keeps what the model sees: a quarter of the memory, and training images that are softer than those
+        predicted from. Not less.
     epochs : int
         Passes with the whole model free.
     freeze_epochs : int
@@ -141,6 +142,8 @@ class TimmEstimator(BaseEstimator, ABC):
         Where the pretrained weights came from.
     n_steps_ : int
         Optimizer steps taken.
+    canvas_ : (height, width)
+        Of the decoded images.
     best_epoch_ : int
         The epoch whose model was kept, from 1; 0 when every epoch was.
     notes_ : tuple of str
@@ -247,9 +250,9 @@ class TimmEstimator(BaseEstimator, ABC):
         self.notes_: tuple[str, ...] = ()
         if not main.is_constant:
             watched, known_by = self._watched(eval_set), self._known_by(eval_set)
-            self._keep(
-                self._fitting().fit(self.objective_, Labelled(paths, encoded), watched=watched, known_by=known_by)
-            )
+            fitting = self._fitting(paths)
+            self.canvas_ = fitting.sight.canvas
+            self._keep(fitting.fit(self.objective_, Labelled(paths, encoded), watched=watched, known_by=known_by))
         return self
 
     def _keep(self, done: Fit) -> None:
@@ -267,8 +270,8 @@ class TimmEstimator(BaseEstimator, ABC):
         Parameters and raises are those of `fit`. Early stopping needs no rows here.
         """
         self._check_settings(eval_set=())
-        main = self._main(X, y)
-        return self._fitting().first_batch(main, Labelled(image_paths(X, self.path_col), main.encode(y)))
+        main, paths = self._main(X, y), image_paths(X, self.path_col)
+        return self._fitting(paths).first_batch(main, Labelled(paths, main.encode(y)))
 
     def lr_find(
         self,
@@ -289,7 +292,8 @@ class TimmEstimator(BaseEstimator, ABC):
         """
         self._check_settings(eval_set=())
         objective, encoded = self._learnt(self._main(X, y), X, y, extra, extra_weights)
-        return self._fitting().sweep(objective, Labelled(image_paths(X, self.path_col), encoded), n_steps)
+        paths = image_paths(X, self.path_col)
+        return self._fitting(paths).sweep(objective, Labelled(paths, encoded), n_steps)
 
     def _learnt(
         self,
@@ -350,13 +354,14 @@ class TimmEstimator(BaseEstimator, ABC):
         if self.class_weight not in get_args(ClassWeight):
             raise ConfigError(f"class_weight must be 'none' or 'balanced', got '{self.class_weight}'.")
 
-    def _fitting(self) -> Fitting:
-        """These settings as what they decide."""
+    def _fitting(self, paths: list[str]) -> Fitting:
+        """These settings as what they decide for these images."""
         device = pick_device(self.device)
+        canvas = canvas_for(paths, self.size, self.resize) if self.presize is None else self.presize
         return Fitting(
             arch=self.arch,
             weights=self.weights,
-            sight=self._sight,
+            sight=Sight(self.size, self.resize, canvas),
             augment=Augmentation.of(self.augment),
             recipe=self._recipe(device),
             batch_size=self.batch_size,
@@ -388,10 +393,6 @@ class TimmEstimator(BaseEstimator, ABC):
             ema=self.ema,
             precision=pick_precision(self.precision, capability),
         )
-
-    @property
-    def _sight(self) -> Sight:
-        return Sight(self.size, self.resize, self.presize)
 
     @property
     def _view_maps(self) -> Any:
@@ -426,8 +427,9 @@ class TimmEstimator(BaseEstimator, ABC):
     def _outputs(self, X: pd.DataFrame) -> np.ndarray:
         """Predictions of the main target, the mean over all views."""
         paths = image_paths(X, self.path_col)
-        network = Network(self.model_, self._sight, self._normalize, self.batch_size)
-        views = network.logits(self._sight.open(paths, self.cache_dir, self.progress), paths, self._view_maps)
+        sight = Sight(self.size, self.resize, self.canvas_)
+        network = Network(self.model_, sight, self._normalize, self.batch_size)
+        views = network.logits(sight.open(paths, self.cache_dir, self.progress), paths, self._view_maps)
         activate = self.objective_.activation
         return np.concatenate([np.mean([activate(view) for view in chunk], axis=0) for chunk in views])
 

@@ -110,7 +110,7 @@ def _tuned(estimator: TimmEstimator) -> Fitted:
     return Fitted(
         arch=estimator.arch,
         size=size,
-        canvas=(2 * size[0], 2 * size[1]) if estimator.presize is None else height_width(estimator.presize),
+        canvas=estimator.canvas_,
         resize=estimator.resize,
         mean=_three(estimator._normalize.mean),
         std=_three(estimator._normalize.std),
