@@ -220,14 +220,31 @@ def _choice(fitted: CrossFitted | SeveralFitted) -> dict[str, Any]:
     if isinstance(fitted, SeveralFitted):
         blenders = {name: part.blender for name, part in fitted.parts.items()}
         return {
-            "reason": "; ".join(f"{name}: {b.reason_}" for name, b in blenders.items() if b.reason_),
-            "warning": "; ".join(f"{name}: {b.warning_}" for name, b in blenders.items() if b.warning_),
+            "reason": _once({name: b.reason_ for name, b in blenders.items()}),
+            "warning": _once({name: b.warning_ for name, b in blenders.items()}),
             "trajectory": [],
             "targets": fitted.weights_by_target,
         }
     blender = fitted.blender
     steps = [asdict(step) for step in blender.trajectory_]
     return {"reason": blender.reason_, "warning": blender.warning_, "trajectory": steps}
+
+
+def _once(said: Mapping[str, str]) -> str:
+    """What was said of each target; of those of which the same was said, once.
+
+    >>> _once({"a": "few rows.", "b": "few rows.", "c": ""}), _once({"a": "few rows.", "b": "few rows."})
+    ('a, b: few rows.', 'Each target: few rows.')
+    """
+    targets: dict[str, list[str]] = {}
+    for name, words in said.items():
+        targets.setdefault(words, []).append(name)
+    parts = [
+        f"{'Each target' if len(names) == len(said) else preview(names, most=8)}: {words}"
+        for words, names in targets.items()
+        if words
+    ]
+    return " ".join(parts)
 
 
 def _correlation(fitted: CrossFitted | SeveralFitted) -> pd.DataFrame:

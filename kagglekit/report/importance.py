@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from kagglekit.report.words import number, plural, signed, span, trimmed
 __all__ = ["Importance", "importance_section", "permutation_importance"]
 
 _MOST_FITTED, _MOST_SCORED, _MOST_DRAWN, _SEED = 5_000, 2_000, 15, 0
+_MOST_TARGETS = 6
 _REPEATS, _SHUFFLES, _MOST_COLUMNS = 5, 200, 500  # a wide table gets fewer shuffles of each column
 
 
@@ -31,10 +33,13 @@ class Importance:
     column : str
     losses : tuple of float
         One for each shuffle; above nought where the column was of use.
+    targets: mapping of str to float
+        Of several targets, whose mean that is, what each by itself loses; the mean over shuffles.
     """
 
     column: str
     losses: tuple[float, ...]
+    targets: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -77,23 +82,30 @@ def permutation_importance(material: Material) -> tuple[float, list[Importance]]
     forest.fit(prepared.X.loc[fit_ids], prepared.y.loc[fit_ids])
     score_ids = _some(split.score_ids, _MOST_SCORED, rng)
     X, y = prepared.X.loc[score_ids], prepared.y.loc[score_ids]
-    whole = _score(material, forest, X, y)
+    whole = _scores(material, forest, X, y)
     columns = list(X.columns[:_MOST_COLUMNS])
-    losses: dict[str, list[float]] = {str(column): [] for column in columns}
+    losses: dict[str, list[np.ndarray]] = {str(column): [] for column in columns}
     for _ in range(int(np.clip(_SHUFFLES // len(columns), 1, _REPEATS))):
         for column in columns:
             drawn = X[column].iloc[rng.permutation(len(X))]
             shuffled = X.assign(**{str(column): drawn.set_axis(X.index)})
-            losses[str(column)].append(material.sign * (whole - _score(material, forest, shuffled, y)))
-    found = [Importance(column, tuple(values)) for column, values in losses.items()]
-    return whole, sorted(found, key=lambda i: (-i.mean, i.column))
+            losses[str(column)].append(material.sign * (whole - _scores(material, forest, shuffled, y)))
+    found = [_importance(column, np.array(values), facts.targets) for column, values in losses.items()]
+    return float(whole.mean()), sorted(found, key=lambda i: (-i.mean, i.column))
+
+
+def _importance(column: str, losses: np.ndarray, targets: Sequence[str]) -> Importance:
+    """From losses of shape (n_shuffles, n_targets)."""
+    own = dict(zip(targets, losses.mean(axis=0).tolist(), strict=False))
+    return Importance(column, tuple(losses.mean(axis=1).tolist()), own)
 
 
 def _some(ids: pd.Index, most: int, rng: np.random.Generator) -> pd.Index:
     return ids if len(ids) <= most else ids[np.sort(rng.choice(len(ids), most, replace=False))]
 
 
-def _score(material: Material, forest: Any, X: pd.DataFrame, y: pd.Series) -> float:
+def _scores(material: Material, forest: Any, X: pd.DataFrame, y: pd.Series) -> np.ndarray:
+    """Of each target."""
     facts = material.competition
     if facts.is_classification:
         frame = pd.DataFrame(forest.predict_proba(X), index=X.index, columns=[str(c) for c in forest.classes_])
@@ -101,7 +113,7 @@ def _score(material: Material, forest: Any, X: pd.DataFrame, y: pd.Series) -> fl
     else:
         values = np.asarray(forest.predict(X)).reshape(len(X), -1)
         frame = pd.DataFrame(values, index=X.index, columns=list(facts.columns))
-    return material.metric.score(y, frame, facts.classes)
+    return material.metric.each(y, frame, facts.classes)
 
 
 def importance_section(material: Material) -> Section | None:
@@ -143,6 +155,16 @@ def importance_chart(material: Material, found: list[Importance]) -> Chart:
 
 
 def _table(found: list[Importance]) -> Table:
+    targets = list(found[0].targets)[:_MOST_TARGETS]
     heads = [Column("column", "name"), Column("lost", "number"), Column("range of shuffles", "number")]
-    rows = [[i.column, signed(i.mean), span(min(i.losses), max(i.losses))] for i in found[: 2 * _MOST_DRAWN]]
-    return Table("Columns", heads, rows)
+    heads += [Column(trimmed(name), "number") for name in targets]
+    rows = [
+        [i.column, signed(i.mean), span(min(i.losses), max(i.losses)), *(signed(i.targets[name]) for name in targets)]
+        for i in found[: 2 * _MOST_DRAWN]
+    ]
+    left = len(found[0].targets) - len(targets)
+    words = (
+        "Lost: the mean over targets; beside its range what each loses by itself, in its own unit." if targets else ""
+    )
+    words += f" {plural(left, 'target')} more are not shown." if left else ""
+    return Table("Columns", heads, rows, words, wide=bool(targets))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -108,16 +110,34 @@ def _facts_of_worst(prepared: Prepared, run: Run, id_: Any) -> list[tuple[str, s
     return [("worst at", worst), ("true", number(true)), ("predicted", number(value)), ("off by", signed(value - true))]
 
 
+_NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]\d+)?( %)?|")
+
+
+def _style(cells: Iterable[str]) -> str:
+    """How a column of these is set."""
+    return "number" if all(_NUMBER.fullmatch(cell) for cell in cells) else "text"
+
+
+def _cell(value: Any) -> str:
+    """A value of the table as it can be read beside others."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{10 if abs(value) >= 1e5 else 5}g}"
+    return trimmed(value, most=28)
+
+
 def _table(material: Material, ids: pd.Index) -> Table:
     facts = {i: loss_facts(material.prepared, material.focus, i) for i in ids}
     shown = list(material.prepared.X.columns[:_COLUMNS])
-    heads = [Column(name, "text" if place else "name") for place, (name, _) in enumerate(facts[ids[0]])]
-    heads += [Column(str(column)) for column in shown]
     cells = material.prepared.X.loc[ids, shown].astype(object).to_numpy()
     rows = [
-        [*(value for _, value in lines), *("" if pd.isna(cell) else trimmed(cell, most=28) for cell in row)]
+        [*(value for _, value in lines), *(_cell(cell) for cell in row)]
         for lines, row in zip(facts.values(), cells, strict=True)
     ]
+    names = [*(name for name, _ in facts[ids[0]]), *map(str, shown)]
+    heads = [Column(names[0], "name")]
+    heads += [Column(name, _style(row[place] for row in rows)) for place, name in enumerate(names[1:], start=1)]
     words = "The share beside a class is the belief in it." if material.competition.is_classification else ""
     if material.competition.targets:
         words = (

@@ -97,9 +97,10 @@ def write_board(material: Material, path: Path) -> Path:
 def _environment() -> Any:
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
+        from markupsafe import Markup
     except ImportError as error:
         raise MissingExtra("A report", "jinja2", "report") from error
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
         finalize=_shown,
@@ -107,6 +108,9 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # A long name may go on in the next line after each of its underscores.
+    environment.filters["breakable"] = lambda text: Markup("_<wbr>").join(printable(text).split("_"))
+    return environment
 
 
 def _shown(value: Any) -> Any:

@@ -60,13 +60,28 @@ def targets_section(material: Material) -> Section | None:
     return Section("targets", "Target by target", words, [_chart(material, found), _table(material, found)])
 
 
+def _comparable(material: Material, found: dict[str, Interval]) -> dict[str, Interval]:
+    """Errors in a target's own unit as multiples of its standard deviation; other scores as they are."""
+    if not _has_unit(material):
+        return found
+    wide = {name: float(material.prepared.y[name].std(ddof=0)) or 1.0 for name in found}
+    return {name: Interval(s.score / wide[name], s.low / wide[name], s.high / wide[name]) for name, s in found.items()}
+
+
+def _has_unit(material: Material) -> bool:
+    return get_metric(material.competition.metric).base in ("rmse", "mae")
+
+
 def _hardest(material: Material, found: dict[str, Interval]) -> list[str]:
-    return sorted(found, key=lambda name: (material.sign * found[name].score, name))
+    scores = _comparable(material, found)
+    return sorted(found, key=lambda name: (material.sign * scores[name].score, name))
 
 
 def _chart(material: Material, found: dict[str, Interval]) -> Chart:
-    order = _hardest(material, found)[:_MOST_DRAWN]
-    spans = [found[name] for name in order]
+    order, base = _hardest(material, found)[:_MOST_DRAWN], get_metric(material.competition.metric).base
+    scores = _comparable(material, found)
+    spans = [scores[name] for name in order]
+    unit = ", in standard deviations of the target" if _has_unit(material) else ""
 
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -74,12 +89,12 @@ def _chart(material: Material, found: dict[str, Interval]) -> Chart:
         grid(axes, "x")
         reach = np.clip([[s.score - s.low for s in spans], [s.high - s.score for s in spans]], 0, None)
         dots(axes, [s.score for s in spans], places, reach, ACCENT)
-        axes.set_xlabel(get_metric(material.competition.metric).base)
+        axes.set_xlabel(f"{base}{unit}")
 
-    words = (
-        f"The score of each target with its 95 % interval, the worst first: {order[0]}, {number(spans[0].score)}. "
-        "Scores of targets in different units, or of labels that are rare and frequent, are not to be compared."
-    )
+    words = f"The score of each target{unit}, with its 95 % interval, the worst first: {order[0]}, "
+    words += f"{number(spans[0].score)}."
+    if material.competition.is_classification:
+        words += " Scores of labels that are rare and frequent are not to be compared."
     return draw("targets-chart", "Score of each target", words, paint, height=70 + 26 * len(order))
 
 
@@ -88,7 +103,7 @@ def _table(material: Material, found: dict[str, Interval]) -> Table:
     facts = material.competition
     others = [row.name for row in material.rows if row.name != material.focus.name][: _MOST_RUNS - 1]
     scores = {name: _plain(material, name) for name in others}
-    usual = "share of 1" if facts.is_classification else "mean"
+    usual = "share of 1" if facts.is_classification else "target's mean"
     heads = [Column("target", "name"), Column(usual, "number"), Column(trimmed(material.focus.name, 18), "number")]
     heads += [Column("95 %", "number"), *(Column(trimmed(name, 18), "number") for name in others)]
     rows = []

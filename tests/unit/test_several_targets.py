@@ -39,6 +39,7 @@ from kagglekit.models.several import PerTarget
 from kagglekit.portfolio import offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.refit import refit
+from kagglekit.report.importance import importance_section, permutation_importance
 from kagglekit.report.losses import loss_facts, losses, losses_by_target
 from kagglekit.report.material import Material
 from kagglekit.report.targets import target_scores, targets_section
@@ -371,6 +372,30 @@ def test_a_report_scores_each_target_as_a_competition_of_it_alone_would(tmp_path
     assert lines["bed"] == ranked.index[0] and lines["worst at"] == worst.idxmax()
     section = targets_section(material)
     assert section is not None and section.blocks[1].rows[0][0] in gardens.LABELS
+    _, columns = permutation_importance(material)
+    assert columns[0].mean == pytest.approx(np.mean([*columns[0].targets.values()]))
+    table = importance_section(material).blocks[1]
+    assert [head.title for head in table.columns][3:] == list(gardens.LABELS)
+
+
+def test_errors_in_units_of_their_own_stand_on_one_scale(tmp_path: Path) -> None:
+    prepared, pipeline, _ = start(tmp_path, gardens.NUMBERS, numbers=True)
+    y = prepared.y * [1.0, 1000.0, 0.001]
+    scaled = replace(prepared, train=prepared.train.assign(**y))
+    charts = []
+    for data, folder in ((prepared, "as-they-are"), (scaled, "scaled")):
+        run = train(data, pipeline.experiment("linear"), Store(tmp_path / folder))
+        told = Material("Gardens", "arena", data, {"linear": run}, board(data, pipeline, {"linear": run}, []))
+        charts.append(targets_section(told).blocks[0].words)
+    assert charts[0] == charts[1], "the unit of a target changes nothing"
+    assert "in standard deviations of the target" in charts[0]
+
+
+def test_what_is_said_of_many_targets_alike_is_said_once(tmp_path: Path) -> None:
+    prepared, pipeline, store = start(tmp_path, gardens.PIPELINE.replace('"convex"', '"auto"'))
+    runs = {name: train(prepared, e, store) for name, e in pipeline.experiments.items()}
+    reason = ensemble("blend", pipeline.ensembles["blend"], runs, prepared, store).study["reason"]
+    assert reason.startswith("Each target: auto mixed") and reason.count("auto mixed") == 1
 
 
 @pytest.mark.parametrize("numbers", [False, True])
