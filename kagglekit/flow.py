@@ -551,7 +551,8 @@ class Flow:
         folder = self.workspace.submissions(self.comp)
         path = write_csv(run, self.prepared, folder)
         page = gateway.competition(self.slug)
-        metric = metric_name(page.metric) or run.metric
+        several = self.pipeline.competition.has_several
+        metric = metric_name(page.metric, several=several) or run.metric
         if metric != run.metric:
             self.progress.say(f"Note: the competition is scored by {metric}, the pipeline file says {run.metric}.")
         if dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kagglekit.metrics import METRICS
+from kagglekit.metrics import COLUMNWISE, METRICS
 
 __all__ = ["metric_name"]
 
@@ -34,17 +34,31 @@ _SPELLINGS: Sequence[tuple[str, tuple[str, ...]]] = (
 # Before another metric's name these make it a metric of its own, that kagglekit does not know.
 _OTHERWISE = ("balanced", "micro", "partial", "weighted")
 
+# What a mean over columns of this metric is called, where it is called otherwise.
+_MEANS = {"f1_macro": "f1"}
 
-def metric_name(words: str) -> str | None:
+
+def metric_name(words: str, *, several: bool = False) -> str | None:
     """kagglekit's name for a metric as a competition page spells it; None when it has none.
 
-    "Balanced Accuracy" is not accuracy, so it has none.
+    "Balanced Accuracy" is not accuracy, so it has none. Of several targets it is the mean over columns, which not every
+    page says.
 
     >>> metric_name("Categorization Accuracy")
     'accuracy'
     >>> metric_name("MAP@{K} with K = 5")
     'map@5'
+    >>> metric_name("Mean column-wise root mean squared error", several=True), metric_name("QWK", several=True)
+    ('columnwise_rmse', None)
     """
+    found = _of_one_target(words)
+    if not several or found is None:
+        return found
+    name = f"columnwise_{_MEANS.get(found, found)}"
+    return name if name in COLUMNWISE else None
+
+
+def _of_one_target(words: str) -> str | None:
     if words in METRICS:
         return words
     plain = re.sub(r"[^a-z0-9]", "", words.lower())

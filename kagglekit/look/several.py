@@ -6,29 +6,15 @@ from kagglekit.contracts import Decision, Form, Task, form_of_several
 from kagglekit.errors import DataError, preview
 from kagglekit.look.findings import Notes
 from kagglekit.look.target import Target
-from kagglekit.metrics import COLUMNWISE, get_metric
+from kagglekit.metrics import get_metric
 
 __all__ = [
     "decision_of_several",
     "form_of_targets",
     "guess_of_several",
-    "mean_of",
     "task_of_several",
     "words_of_folds",
 ]
-
-# What a mean over columns of this metric is called, where it is called otherwise.
-_NAMES = {"f1_macro": "f1"}
-
-
-def mean_of(metric: str) -> str | None:
-    """The mean over columns of a metric of one target; None where kagglekit has none.
-
-    >>> mean_of("rmse"), mean_of("qwk")
-    ('columnwise_rmse', None)
-    """
-    name = f"columnwise_{_NAMES.get(metric, metric)}"
-    return name if name in COLUMNWISE else None
 
 
 def guess_of_several(target: Target) -> tuple[str, str]:

@@ -16,7 +16,6 @@ from kagglekit.look.several import (
     decision_of_several,
     form_of_targets,
     guess_of_several,
-    mean_of,
     task_of_several,
 )
 from kagglekit.look.target import Target
@@ -39,9 +38,7 @@ def find_metric(download: Download, target: Target, slug: str, page: str | None,
             hint="Its data lie in the folder now: train a model of your own, and send its file with the kaggle "
             "command. kagglekit.masks writes and reads the run-length text.",
         )
-    found = metric_name(page) if page else None
-    if found and target.targets:
-        found = mean_of(found)
+    found = metric_name(page, several=bool(target.targets)) if page else None
     if found:
         notes.reasons["metric"] = f"The competition's metric: {page}."
         return found

@@ -32,7 +32,10 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     refused = kagglekit("arena", "create", str(folder), "--name", "others", "--teams", "3")
     assert "A field of simulated teams is for one target" in refused.err
     write_pipeline(tmp_path, gardens.NUMBERS if numbers else gardens.PIPELINE, "gardens")
-    result = as_json(kagglekit("submit", "gardens", "--json"))
+    sent = kagglekit("submit", "gardens", "--json")
+    assert "the pipeline file says" not in sent.err
+    result = as_json(sent)
+    assert result["forecast"]["residual"] is not None, "the public score is held against the forecast"
     answers = pd.read_csv(tmp_path / result["file"], index_col="bed")
     assert list(answers.columns) == list(gardens.LABELS)
     truth = frames["solution"].set_index("bed")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kagglekit.errors import DataError, KagglekitError
 from kagglekit.look import look, metric_name
-from kagglekit.metrics import METRICS
+from kagglekit.metrics import COLUMNWISE, METRICS, get_metric
 
 
 def test_a_binary_task(tmp_path: Path) -> None:
@@ -216,6 +216,12 @@ def test_metrics_as_pages_spell_them(words: str, expected: str | None) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_own_metric_names_are_kept(name: str) -> None:
     assert metric_name(name) == name
+
+
+@pytest.mark.parametrize("name", COLUMNWISE)
+def test_of_several_targets_a_metric_is_the_mean_over_columns(name: str) -> None:
+    assert metric_name(name, several=True) == name
+    assert metric_name(get_metric(name).base, several=True) == name
 
 
 def repeat_an_id(tables: Tables) -> None:
