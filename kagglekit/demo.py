@@ -9,14 +9,13 @@ from __future__ import annotations
 import ast
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
 from kagglekit.errors import CorruptImages, UsageError
-from kagglekit.files import link_or_copy
+from kagglekit.files import link_or_copy, work_folder
 from kagglekit.image_files import named_images
 from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.models.vision.exported import load
@@ -113,9 +112,8 @@ def write_space(folder: Path, to: Path, *, examples: Sequence[Path] = ()) -> Pat
     if bad := find_corrupt(pictures):
         raise CorruptImages([f"{path} ({why})" for path, why in bad], hint="Leave them out.")
     load(folder)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as name:
-        space = Path(name) / "space"
+    with work_folder(to, busy=f"Another process is writing {to}.") as work:
+        space = work / "space"
         _copy_model(folder, facts, space / "model")
         _copy_examples(pictures, space / "examples")
         _copy_reader(space)
