@@ -15,6 +15,17 @@ def as_json(said) -> dict:
     return json.loads(said.out)
 
 
+def check_refusals(kagglekit) -> None:
+    """What takes one target says so, and what to do instead."""
+    for words, instead in (
+        (["inspect", "gardens", "--only", "lint"], "--only importance,weak looks at all"),
+        (["clean", "gardens"], "rows with the largest losses"),
+    ):
+        refused = kagglekit(*words)
+        assert refused.status == 2
+        assert "is for one target, and gardens has 3" in refused.err and instead in refused.err
+
+
 @pytest.mark.parametrize("numbers", [False, True])
 def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path, numbers):
     folder = tmp_path / "from-elsewhere"
@@ -70,10 +81,4 @@ def test_several_targets_are_trained_blended_sent_and_graded(kagglekit, tmp_path
     looked = as_json(kagglekit("inspect", "gardens", "linear", "--json"))
     assert {c["column"] for c in looked["importance"]["columns"]} == {"rain", "sun", "wind"}
     assert "weak" in looked and "not shown: lint, redundancy" in looked["notes"][0]
-    for words, instead in (
-        (["inspect", "gardens", "--only", "lint"], "--only importance,weak looks at all"),
-        (["clean", "gardens"], "rows with the largest losses"),
-    ):
-        refused = kagglekit(*words)
-        assert refused.status == 2
-        assert "is for one target, and gardens has 3" in refused.err and instead in refused.err
+    check_refusals(kagglekit)
