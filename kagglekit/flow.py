@@ -34,7 +34,7 @@ from kagglekit.metrics import get_metric
 from kagglekit.models import registry
 from kagglekit.models.vision.decoding import find_corrupt
 from kagglekit.outlook import RunForecast, forecast_run
-from kagglekit.parallel import OutOfTime, Stoppable
+from kagglekit.parallel import OutOfTime, Stoppable, fits_at_once
 from kagglekit.portfolio import Ran, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Progress, Task
@@ -271,12 +271,12 @@ class Flow:
             )
         return self.pipeline.experiment(name)
 
-    def train_portfolio(self, portfolio: str, *, budget: Budget, n_jobs: int = 1) -> Ran:
+    def train_portfolio(self, portfolio: str, *, budget: Budget, n_jobs: int | None = None) -> Ran:
         """Stage 3, for settings that are known to do well: in order of expected gain, as far as time allows.
 
         The budget is that of all that follows until the table is shown: preparing, baselines, members and the ensembles
         of the pipeline file. With a limit, members and ensembles are made in other processes, which are ended when the
-        time is over.
+        time is over. Without `n_jobs`, folds of a small table, whose fits have one thread each, share the cores out.
 
         Raises
         ------
@@ -284,6 +284,8 @@ class Flow:
             There is no such portfolio, or it has no model for this task.
         """
         chosen = members(portfolio, self._everything.experiments)
+        folds = self.prepared.folds
+        n_jobs = n_jobs or fits_at_once(len(self.prepared.train), folds.n * folds.repeats)
         if not budget.is_limited and n_jobs == 1:
             return run_portfolio(self.prepared, chosen, self.store, budget, progress=self.progress)
         with Stoppable(lambda: budget.left, n_jobs) as workers:

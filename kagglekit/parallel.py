@@ -19,7 +19,9 @@ from kagglekit.errors import KagglekitError
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
-__all__ = ["OutOfTime", "Stoppable", "n_cores", "on_devices", "pmap"]
+__all__ = ["OutOfTime", "Stoppable", "fits_at_once", "n_cores", "on_devices", "pmap", "threads", "waves"]
+
+_ROWS_FOR_THREADS = 5000
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,6 +54,25 @@ def n_cores() -> int:
     import joblib
 
     return max(1, int(joblib.cpu_count()))
+
+
+def threads(n_jobs: int, n_rows: int) -> int:
+    """Threads for a table: one for a small one, where they wait for each other longer than they work; 0 is all."""
+    return 1 if n_rows < _ROWS_FOR_THREADS else max(n_jobs, 0)
+
+
+def fits_at_once(n_rows: int, n_fits: int) -> int:
+    """Fits of a table at the same time: one for each core where a fit has one thread, else one with all threads."""
+    return min(n_cores(), n_fits) if threads(-1, n_rows) == 1 else 1
+
+
+def waves(n_items: int, n_jobs: int) -> int:
+    """How many times as long as one item all of them take, so many at the same time.
+
+    >>> waves(5, 2)
+    3
+    """
+    return -(-n_items // max(1, n_jobs))
 
 
 def pmap(function: Callable[[Item], Result], items: Iterable[Item], n_jobs: int = -1) -> list[Result]:

@@ -21,7 +21,7 @@ from kagglekit.errors import ConfigError, DataError, UsageError, nearest
 from kagglekit.forecast import Budget, clock, rough_seconds
 from kagglekit.identity import fold_names, run_id
 from kagglekit.models import registry
-from kagglekit.parallel import OutOfTime, Stoppable
+from kagglekit.parallel import OutOfTime, Stoppable, waves
 from kagglekit.progress import Progress, Silent
 from kagglekit.store import FoldResult, Store
 from kagglekit.train import train_within
@@ -132,7 +132,7 @@ def run_portfolio(
 ) -> Ran:
     """Train members in order, as far as time allows.
 
-    One member is fitted at a time, and its fold uses all cores: two fits at once would only wait for each other.
+    One member is fitted at a time: one fold with all cores, or as many folds at once as there are workers.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ def run_portfolio(
     installed : callable, optional
         Whether a package is there.
     """
-    progress, ran, speed = progress or Silent(), Ran(), _Speed(prepared)
+    progress, ran = progress or Silent(), Ran()
+    speed = _Speed(prepared, workers.n_jobs if workers else 1)
     there = installed or (lambda package: importlib.util.find_spec(package) is not None)
     with progress.task("portfolio", len(chosen)) as bar:
         for member in chosen:
@@ -190,7 +191,7 @@ def _one(
     if not budget.fits(seconds):
         raise OutOfTime("no time is left")
     progress.say(f"{member.name}: about {clock(seconds)} - {member.why}")
-    watch = _Watch(len(fold_names(prepared, member)), budget)
+    watch = _Watch(len(fold_names(prepared, member)), budget, speed.n_jobs)
     made = train_within(prepared, member, store, watch.may_fit, progress=progress, on_fold=watch, workers=workers)
     if made is None:
         raise OutOfTime(f"stopped after {len(watch.seconds)} fold(s) for want of time; it goes on from there")
@@ -201,12 +202,12 @@ def _one(
 class _Watch:
     """Lets no further fold begin when the folds that are left would not fit."""
 
-    def __init__(self, n_fits: int, budget: Budget) -> None:
-        self.left, self.budget = n_fits, budget
+    def __init__(self, n_fits: int, budget: Budget, n_jobs: int) -> None:
+        self.left, self.budget, self.n_jobs = n_fits, budget, n_jobs
         self.seconds: list[float] = []
 
     def may_fit(self, fold: str) -> bool:
-        return not self.seconds or self.budget.fits(self.left * statistics.mean(self.seconds))
+        return not self.seconds or self.budget.fits(waves(self.left, self.n_jobs) * statistics.mean(self.seconds))
 
     def __call__(self, result: FoldResult) -> None:
         self.left -= 1
@@ -216,14 +217,17 @@ class _Watch:
 class _Speed:
     """How far the rough forecasts are off on this machine and these data, from the members that ran so far."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
+    def __init__(self, prepared: Prepared, n_jobs: int) -> None:
+        self.prepared, self.n_jobs = prepared, n_jobs
         self.off: dict[str, list[float]] = {}
 
+    def _n_fits(self, member: Experiment) -> int:
+        return len(fold_names(self.prepared, member))
+
     def _rough(self, member: Experiment) -> float:
-        n_fits = len(fold_names(self.prepared, member))
+        """Seconds of work in all folds."""
         n_rows, n_targets = len(self.prepared.train), len(self.prepared.competition.target_columns)
-        return n_fits * rough_seconds(member.model, member.params, n_rows, member.bags, n_targets)
+        return self._n_fits(member) * rough_seconds(member.model, member.params, n_rows, member.bags, n_targets)
 
     def learn(self, member: Experiment, run: Run) -> None:
         self.off.setdefault(member.model, []).append(run.seconds / max(self._rough(member), 1e-9))
@@ -235,9 +239,10 @@ class _Speed:
         return statistics.median(known) if known else 1.0
 
     def forecast(self, member: Experiment) -> float:
-        """Seconds for all folds: scaled by what this model took so far, else by what the others took."""
-        known = self.off.get(member.model)
-        return self._rough(member) * (statistics.median(known) if known else self.slowness)
+        """Seconds until all folds are done: scaled by what this model took so far, else by what the others took."""
+        known, n_fits = self.off.get(member.model), self._n_fits(member)
+        work = self._rough(member) * (statistics.median(known) if known else self.slowness)
+        return work / n_fits * waves(n_fits, self.n_jobs)
 
 
 def _grouped(left_out: Mapping[str, str]) -> list[str]:

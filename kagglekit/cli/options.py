@@ -15,7 +15,10 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Ref = Annotated[str, typer.Argument(help="A submission's reference, a run's id, or an experiment's name.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Folds fitted at the same time.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Folds at the same time: 1; of a portfolio on a small table as many as cores."),
+]
 PublicShare = Annotated[
     float, typer.Option("--public-share", help="Share of the test rows that is public, as the leaderboard says it.")
 ]

@@ -76,7 +76,7 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0, help="With --portfolio: the time to keep to.")] = None,
     on: On = None,
     set_: Set = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Stage 3: train experiments on every fold; what is done is not done again."""
@@ -91,7 +91,7 @@ def train(
     if portfolio is not None:
         flow.train_portfolio(portfolio, budget=budget, n_jobs=jobs)
     else:
-        flow.train(experiments or (), n_jobs=jobs)
+        flow.train(experiments or (), n_jobs=jobs or 1)
     print_board(flow, as_json, as_it_is=budget.is_limited)
 
 
@@ -102,11 +102,11 @@ def search(
     minutes: Annotated[float | None, typer.Option(min=0, help="Start nothing that would end later.")] = None,
     on: On = None,
     set_: Set = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Search an experiment's settings: each trial a stored run, the winner measured again on fresh folds."""
-    record = open_flow(comp, on, set_).search(experiment, trials=trials, minutes=minutes, n_jobs=jobs)
+    record = open_flow(comp, on, set_).search(experiment, trials=trials, minutes=minutes, n_jobs=jobs or 1)
     from kagglekit import console
 
     print_found(record, as_json, lambda: console.search(record))
@@ -165,7 +165,7 @@ def submit(
     dry_run: DryRun = False,
     on: On = None,
     set_: Set = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Stages 1 to 5: download, prepare, train, ensemble, submit; only what is missing or changed."""
@@ -174,7 +174,7 @@ def submit(
     flow = open_flow(comp, on, set_)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
         flow.download(gateway)
-    flow.train(n_jobs=jobs)
+    flow.train(n_jobs=jobs or 1)
     with open_gateway(flow.workspace, flow.slug, flow.progress) as gateway:
         result = flow.submit(gateway, run, again=again, dry_run=dry_run, message=message)
     checked = _drift_of(flow) if result.alarm else {}

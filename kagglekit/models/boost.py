@@ -20,6 +20,7 @@ from kagglekit.errors import ConfigError, MissingExtra, nearest
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
 from kagglekit.models.columns import TabularColumns, as_frame
 from kagglekit.models.rows import target_values
+from kagglekit.parallel import threads
 
 __all__ = [
     "Boosting",
@@ -28,7 +29,6 @@ __all__ = [
     "SharedTable",
     "constraints",
     "most_rounds",
-    "threads",
 ]
 
 _MOST_ROUNDS = 2000
@@ -36,7 +36,6 @@ _SHARED_FROM = 50_000  # rows
 # What the binning depends on must be the same in all fits that share it.
 _QUIET: Mapping[str, Any] = {"verbosity": -1}
 _BINNING: Mapping[str, Any] = {**_QUIET, "data_random_seed": 1, "feature_pre_filter": False}
-_ROWS_FOR_THREADS = 5000
 _RegressionObjective = Literal[
     "regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma", "tweedie", "cross_entropy"
 ]
@@ -301,11 +300,6 @@ _PASSED = {
     "min_data_per_group",
     "extra_trees",
 }
-
-
-def threads(n_jobs: int, n_rows: int) -> int:
-    """Threads for a table: one for a small one, where they wait for each other longer than they work; 0 is all."""
-    return 1 if n_rows < _ROWS_FOR_THREADS else max(n_jobs, 0)
 
 
 def most_rounds(n_estimators: int | None, learning_rate: float, stops_early: bool) -> int:

@@ -23,8 +23,8 @@ from sklearn.preprocessing import QuantileTransformer
 
 from kagglekit.errors import ConfigError, MissingExtra
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
-from kagglekit.models.boost import threads
 from kagglekit.models.columns import TabularColumns
+from kagglekit.parallel import threads
 
 __all__ = ["FastaiTabularClassifier", "FastaiTabularRegressor", "TabMClassifier", "TabMRegressor", "TabularNet"]
 

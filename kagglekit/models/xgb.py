@@ -11,8 +11,9 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kagglekit.errors import ConfigError, MissingExtra
 from kagglekit.models.base import Prepared, TabularClassifier, TabularRegressor
-from kagglekit.models.boost import constraints, most_rounds, threads
+from kagglekit.models.boost import constraints, most_rounds
 from kagglekit.models.columns import TabularColumns
+from kagglekit.parallel import threads
 
 __all__ = ["XGBoostClassifier", "XGBoostRegressor", "XGBoosting"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes import Remembering
@@ -15,11 +17,11 @@ from kagglekit.config import Experiment, load_pipeline
 from kagglekit.contracts import Run
 from kagglekit.errors import UsageError
 from kagglekit.flow import Flow
-from kagglekit.forecast import Budget
+from kagglekit.forecast import Budget, rough_seconds
 from kagglekit.identity import run_id
 from kagglekit.models import registry
-from kagglekit.parallel import OutOfTime, Stoppable
-from kagglekit.portfolio import PORTFOLIOS, Ran, members, offered, run_portfolio
+from kagglekit.parallel import OutOfTime, Stoppable, fits_at_once
+from kagglekit.portfolio import PORTFOLIOS, Ran, _Watch, members, offered, run_portfolio
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import Store
@@ -185,6 +187,44 @@ def test_a_fold_that_is_stopped_in_the_middle_is_lost_and_finished_ones_are_kept
     whole = stage.run(Budget(5, Hands()), chosen).runs["tabular-linear-1"]
     fresh = train(stage.prepared, chosen[0], Store(tmp_path / "fresh"))
     assert_frame_equal(whole.oof.frame, fresh.oof.frame)
+
+
+class Beside(Stoppable):
+    """Two folds at the same time, as far as forecasts know."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: float("inf"), n_jobs=2)
+
+    def map(self, function, items, *, may_start=lambda item: True):
+        return (function(item) for item in items if may_start(item))
+
+
+def test_two_folds_at_the_same_time_are_forecast_to_take_half_as_long(tmp_path):
+    stage = Stage(tmp_path)
+    (linear,) = chosen = stage.members[:1]
+    one = rough_seconds(linear.model, linear.params, len(stage.prepared.train))
+    together = math.ceil(stage.prepared.folds.n / 2)
+    for folds, more, starts in (
+        (together - 0.1, {"workers": Beside()}, False),
+        (together + 0.1, {}, False),
+        (together + 0.1, {"workers": Beside()}, True),
+    ):
+        stage.told.said.clear()
+        stage.run(Budget(folds * one / 60, Hands()), chosen, **more)
+        assert any(line.startswith(f"{linear.name}: about") for line in stage.told.said) == starts
+
+
+def test_folds_left_take_half_as_long_two_at_a_time():
+    watches = [_Watch(5, Budget(1, Hands()), n_jobs) for n_jobs in (1, 2)]
+    for watch in watches:
+        watch(SimpleNamespace(seconds=29.0))
+    assert [watch.may_fit("fold-1") for watch in watches] == [False, True]
+
+
+@pytest.mark.parametrize(("n_rows", "cores", "wanted"), [(4999, 4, 4), (4999, 64, 5), (5000, 4, 1)])
+def test_folds_of_a_small_table_share_the_cores_out(monkeypatch, n_rows, cores, wanted):
+    monkeypatch.setattr("kagglekit.parallel.n_cores", lambda: cores)
+    assert fits_at_once(n_rows, 5) == wanted
 
 
 def test_time_is_kept_for_what_comes_after_the_members_but_not_most_of_it(tmp_path):
