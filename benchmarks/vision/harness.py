@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,47 @@ def weights_file() -> Path:
     return file
 
 
-def plain_fastai(X: pd.DataFrame, y: pd.Series, do: str, args: argparse.Namespace, **more: object) -> dict[str, Any]:
-    """What `plain.py` measures, in a process of its own; `more` are further options of it."""
-    known = {"do": do, "size": args.size, "batch-size": args.batch_size, "threads": args.threads} | more
+def plain_fastai(X: pd.DataFrame, y: pd.Series, args: argparse.Namespace, **more: object) -> dict[str, Any]:
+    """Seconds and error of plain fastai's `fine_tune`, in a process of its own; `more` are options of `plain.py`."""
+    with _plain_process(X, y, args, do="fine-tune", **more) as process:
+        return _told(process)
+
+
+@contextmanager
+def plain_epochs(
+    X: pd.DataFrame, y: pd.Series, args: argparse.Namespace, do: str, valid: int
+) -> Iterator[Callable[[], float]]:
+    """What trains plain fastai for an epoch at each call, images a second; its process sleeps in between."""
+    with _plain_process(X, y, args, do=do, valid=valid) as process:
+        _told(process)
+
+        def epoch() -> float:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            return float(_told(process)["rate"])
+
+        yield epoch
+
+
+@contextmanager
+def _plain_process(X: pd.DataFrame, y: pd.Series, args: argparse.Namespace, **more: object) -> Iterator[Any]:
+    known = {"size": args.size, "batch-size": args.batch_size, "threads": args.threads} | more
     options = [part for name, value in known.items() if value is not None for part in (f"--{name}", str(value))]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "pictures.csv"
         X.assign(label=y).to_csv(table, index=False)
         script = Path(__file__).with_name("plain.py")
         command = [sys.executable, script, "--table", table, "--weights", weights_file(), *options]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            yield process
+
+
+def _told(process: Any) -> dict[str, Any]:
+    """The next line of a process."""
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("plain.py ended without a word.")
+    return dict(json.loads(line))
 
 
 def our_lens(size: int, presize: Size, resize: Any = "crop", augment: Augmentation | None = None) -> Lens:

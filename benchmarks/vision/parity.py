@@ -94,7 +94,7 @@ def error(name: str, X: pd.DataFrame, y: pd.Series, args: Any, seed: int, cache:
         return float((model.predict(X[n:]) != y[n:]).mean())
     if name == "plain":
         more = {"valid": args.valid, "seed": seed, "epochs": args.epochs, "lr": args.lr}
-        return float(plain_fastai(X, y, "fine-tune", args, **more)["error"])
+        return float(plain_fastai(X, y, args, **more)["error"])
     with contained_import("This benchmark"), quiet():
         table = X.assign(label=y)
         plain = plain_loaders(table, args.valid, size=args.size, batch_size=args.batch_size, seed=seed)

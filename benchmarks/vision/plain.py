@@ -3,11 +3,11 @@
     python benchmarks/vision/plain.py --table pictures.csv --weights weights.pth --valid 1000 --do fine-tune
 
 What our runtime sets (threads that sleep, memory that is kept) would make fastai faster too, so the other scripts of
-this folder start this one and read the line of JSON that it prints. `--table` has the columns `path` and `label`; its
+this folder start this one and read the lines of JSON that it prints. `--table` has the columns `path` and `label`; its
 last `--valid` rows validate.
 
-- `--do epochs`: seconds of `--repeats` training epochs after a first one that warms up, all layers trained, and the
-  pictures in each;
+- `--do epochs`: images trained on each second, all layers trained: after an epoch that warms up, one epoch and one line
+  for each line that it is told, so that another process can train in turns with it;
 - `--do frozen`: the same with the body frozen;
 - `--do fine-tune`: seconds of `fine_tune(epochs, lr)` without its validation after each epoch, and the error after
   the last.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import warnings
 from typing import Any
@@ -88,14 +89,15 @@ def no_validation() -> Any:
     return NoValidation()
 
 
-def epochs(learner: Any, repeats: int) -> dict[str, Any]:
-    """Times of whole epochs of training, the workers' start included, after one that warms up."""
-    seconds = []
-    for _ in range(1 + repeats):
+def train_in_turns(learner: Any) -> None:
+    """An epoch of training for each line of the input, the workers' start included, after one that warms up."""
+    images = len(learner.dls.train) * learner.dls.train.bs
+    learner.fit(1, 1e-3, cbs=[no_validation()])
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
         start = time.perf_counter()
         learner.fit(1, 1e-3, cbs=[no_validation()])
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[1:], "images": len(learner.dls.train) * learner.dls.train.bs}
+        print(json.dumps({"rate": images / (time.perf_counter() - start)}), flush=True)
 
 
 def main() -> None:
@@ -105,7 +107,6 @@ def main() -> None:
     parser.add_argument("--do", choices=("epochs", "frozen", "fine-tune"), required=True)
     for name, default in (("valid", 1000), ("size", 128), ("batch-size", 64), ("seed", 0), ("epochs", 4)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
@@ -121,12 +122,11 @@ def main() -> None:
         start = time.perf_counter()
         learner.fine_tune(args.epochs, args.lr, cbs=[no_validation()])
         seconds = time.perf_counter() - start
-        found = {"seconds": seconds, "error": error_of(learner.model, loaders.valid)}
-    else:
-        if args.do == "epochs":
-            learner.unfreeze()
-        found = epochs(learner, args.repeats)
-    print(json.dumps(found))
+        print(json.dumps({"seconds": seconds, "error": error_of(learner.model, loaders.valid)}))
+        return
+    if args.do == "epochs":
+        learner.unfreeze()
+    train_in_turns(learner)
 
 
 if __name__ == "__main__":

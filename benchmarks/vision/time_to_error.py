@@ -68,7 +68,7 @@ def main() -> None:
             X, y = prepared(args)
         n, ratios, gains = round(len(X) * (1 - args.valid)), [], []
         for seed in range(args.seeds):
-            plain = plain_fastai(X, y, "fine-tune", args, valid=len(X) - n, seed=seed, epochs=args.epochs)
+            plain = plain_fastai(X, y, args, valid=len(X) - n, seed=seed, epochs=args.epochs)
             time_plain, error_plain = plain["seconds"], plain["error"]
             found = [ours(X, y, n, int(epochs), args, seed) for epochs in args.ours_epochs.split(",")]
             print(
