@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from kagglekit.errors import ConfigError, CorruptImages
 from kagglekit.models.vision import cache as cache_module
 from kagglekit.models.vision.cache import DecodedImages, RowStore
 from kagglekit.models.vision.content import content_keys, state_key
-from kagglekit.models.vision.decoding import find_corrupt
+from kagglekit.models.vision.decoding import decode, find_corrupt
 from kagglekit.models.vision.runtime import import_torch
 
 
@@ -148,6 +149,31 @@ def test_exif_orientation_is_obeyed(tmp_path: Path, orientation: int) -> None:
     decoded = DecodedImages.open([path], 16)[path].astype(int)
     red_at = {1: (8, 1), 3: (8, 14), 6: (1, 8), 8: (14, 8)}[orientation]
     assert decoded[red_at][0] > 200 > 50 > decoded[red_at][2]
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_photographs_have_the_pixels_that_pillow_gives(tmp_path: Path, subsampling: int, progressive: bool) -> None:
+    path = save(tmp_path / "a.jpg", noise(53, 37), quality=90, subsampling=subsampling, progressive=progressive)
+    np.testing.assert_array_equal(decode(path, 37, 53, "squish")[0], np.asarray(Image.open(path)))
+
+
+def test_without_simplejpeg_pillow_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.jpg", noise(40, 40))
+    before, _ = decode(path, 32, 32, "squish")
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    np.testing.assert_array_equal(decode(path, 32, 32, "squish")[0], before)
+
+
+def test_a_photograph_that_ends_early_is_damaged_whoever_decodes_it(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", noise(200, 200))
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(OSError, match="truncated"):
+        decode(path, 200, 200, "squish")
 
 
 def test_large_photographs_lose_nothing_by_decoding_at_a_lower_scale(tmp_path: Path) -> None:
