@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from kagglekit.models.vision.runtime import import_timm, import_torch
 
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "paddy" / "pipeline.toml"
 SLUG = "paddy-disease-classification"
@@ -17,8 +20,9 @@ def paddy(kagglekit, tmp_path):
     """Eighty pictures hosted in the arena, and the shipped pipeline with fewer pixels, epochs and folds."""
     text = SHIPPED.read_text()
     for pattern, small in (
-        (r"size( *)= \d+", r"size\1= 48"),
-        (r"epochs( *)= \d+", r"epochs\1= 1"),
+        (r"\nsize( *)= \d+", r"\nsize\1= 48"),
+        (r"epochs( *)= [56]", r"epochs\1= 2"),
+        (r"epochs( *)= 2(?=\n\n# The next)", r"epochs\1= 1"),
         (r"\nn( *)= 5", r"\nn\1= 2"),
     ):
         text, n = re.subn(pattern, small, text)
@@ -92,3 +96,29 @@ def test_the_drawing_says_that_it_is_synthetic(paddy, tmp_path):
     assert paddy("download", "paddy").status == 0
     assert "synthetic" in (tmp_path / "data" / "arena" / SLUG / "raw" / "README.txt").read_text().lower()
     assert "synthetic" in paddy("arena", "list").out.lower()
+
+
+def test_every_rung_of_the_story_climbs_and_the_best_body_learns_several_targets(paddy, tmp_path):
+    assert paddy("download", "paddy").status == 0
+    said = paddy("ladder", "paddy", "--no-full", "--json")
+    assert said.status == 0, said.err
+    climbed = json.loads(said.out)
+    rungs = [rung["name"] for rung in tomllib.loads(SHIPPED.read_text())["ladder"]["rungs"]]
+    assert list(dict.fromkeys(step["rung"] for step in climbed["steps"])) == ["start", *rungs]
+    assert set(climbed["left_out"].values()) <= {"no weights of it on this machine"}
+    assert "extra_targets" in climbed["steps"][-1]["change"]
+    said = paddy("train", "paddy", "lite0-several")
+    assert said.status == 0, said.err
+    assert "extra_targets default -> " in said.out
+
+
+@pytest.mark.parametrize("rung", [r for r in tomllib.loads(SHIPPED.read_text())["ladder"]["rungs"] if "arch" in r])
+def test_every_model_of_the_story_is_published_and_takes_the_size_of_its_rung(rung):
+    torch, timm = import_torch(), import_timm()
+    size = rung.get("size", 128)
+    for arch in rung["arch"].values():
+        cfg = timm.get_pretrained_cfg(arch)
+        assert cfg.has_weights, arch
+        with torch.device("meta"):
+            model = timm.create_model(arch, num_classes=10, **({"img_size": size} if cfg.fixed_input_size else {}))
+            assert model(torch.empty(1, 3, size, size)).shape == (1, 10)
