@@ -183,6 +183,7 @@ def _facts(run: Run) -> list[str]:
     return [
         f"  why      {run.hypothesis}" + (f" (against {run.parent})" if run.parent else ""),
         f"  model    {run.settings.get('method') or run.settings['model']}: {_settings(run)}",
+        *(f"  weights  {origin}" for origin in run.pretrained),
         f"  made     {run.created or 'at an unknown time'}, in {run.seconds:.0f} s",
     ]
 

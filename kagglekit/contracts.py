@@ -395,6 +395,8 @@ class Run:
         Training rows that have no prediction because every bag drew them: they are in no score and in no `oof`.
     notes : tuple of str
         What was done otherwise than the settings say: a smaller batch, because memory was short.
+    pretrained : tuple of str
+        Where pretrained weights came from, and the first digits of the file's SHA-256.
     versions, git : mapping of str to str
         What it was made with.
     features : str
@@ -424,6 +426,7 @@ class Run:
     tta: Mapping[str, Any] = field(default_factory=dict)
     unscored: int = 0
     notes: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, str] = field(default_factory=dict)
     features: str = ""

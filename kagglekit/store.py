@@ -62,6 +62,8 @@ class FoldResult:
         Predictions of the scored rows and of test without test-time augmentation, where `oof` and `test` are with it.
     notes : tuple of str
         What was done otherwise than the settings say.
+    pretrained : tuple of str
+        Where pretrained weights came from.
     """
 
     name: str
@@ -73,6 +75,7 @@ class FoldResult:
     seed_scores: tuple[float, ...] = ()
     plain: tuple[Predictions, Predictions] | None = None
     notes: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -156,7 +159,8 @@ def read_run(folder: Path) -> Run:
     oof, test = _predictions(folder)
     try:
         of_seeds = tuple(tuple(scores) for scores in facts.get("seed_scores", ()))
-        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds, "notes": tuple(facts.get("notes", ()))}
+        facts |= {"scores": tuple(facts["scores"]), "seed_scores": of_seeds}
+        facts |= {name: tuple(facts.get(name, ())) for name in ("notes", "pretrained")}
         return Run(**facts, oof=oof, test=test)
     except (KeyError, TypeError) as error:
         raise StoreError(f"{folder / 'run.json'} does not say what a run says ({error}).") from error
@@ -199,7 +203,7 @@ class Draft:
             return None
         facts = _fold_facts(folder)
         oof, test = _predictions(folder)
-        for name_of in ("seed_scores", "notes"):
+        for name_of in ("seed_scores", "notes", "pretrained"):
             facts[name_of] = tuple(facts.get(name_of, ()))
         plain = _predictions(folder, _PLAIN_FILES) if (folder / _PLAIN_FILES[0]).is_file() else None
         return FoldResult(name=name, **facts, oof=oof, test=test, plain=plain)
@@ -214,6 +218,7 @@ class Draft:
             facts: dict[str, Any] = {"score": result.score, "seconds": result.seconds, "peak_mb": result.peak_mb}
             facts |= {"seed_scores": list(result.seed_scores)} if result.seed_scores else {}
             facts |= {"notes": list(result.notes)} if result.notes else {}
+            facts |= {"pretrained": list(result.pretrained)} if result.pretrained else {}
             write_json(folder / "fold.json", {**facts, "sha256": {n: sha256(folder / n) for n in kept}})
         shutil.rmtree(self.checkpoints(result.name), ignore_errors=True)
         with suppress(OSError):

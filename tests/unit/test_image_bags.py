@@ -60,6 +60,7 @@ def test_each_image_is_predicted_by_the_bags_that_did_not_draw_it(experiments, t
     data = discs(tmp_path / "cache", n=2)
     run = train(data, experiments[name], Store(tmp_path / "runs"))
     assert run.kind == "oob"
+    assert run.pretrained == ("random weights",), "all bags began so"
     assert len(run.oof.ids) + run.unscored == len(data.train)
     bags = refit_out_of_bag(data, experiments[name], data.train.index).estimator
     assert 0.4 < bags.in_bag_.mean() < 0.75, "63 % of the rows are drawn"

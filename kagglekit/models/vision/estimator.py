@@ -139,7 +139,7 @@ class TimmEstimator(BaseEstimator, ABC):
         Encoding, loss and activation of the target.
     model_ : torch.nn.Module
     weights_ : str
-        Where the pretrained weights came from.
+        Where the pretrained weights came from, and the first digits of the file's SHA-256.
     n_steps_ : int
         Optimizer steps taken.
     canvas_ : (height, width)

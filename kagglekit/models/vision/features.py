@@ -27,7 +27,7 @@ from kagglekit.models.vision.inputs import image_paths
 from kagglekit.models.vision.runtime import import_torch, pick_device, quiet, repeatable
 from kagglekit.models.vision.seen import Seen
 from kagglekit.models.vision.transforms import Normalizer
-from kagglekit.models.vision.weights import Backbone, create_backbone
+from kagglekit.models.vision.weights import Backbone, create_backbone, find_weights
 from kagglekit.progress import Progress, Silent
 
 __all__ = ["FrozenFeatures", "FrozenFeaturesRegressor", "pooled_features"]
@@ -233,6 +233,8 @@ class FrozenFeatures(ClassifierMixin, _Frozen):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+    weights_ : str
+        Where the pretrained weights came from, and the first digits of the file's SHA-256.
     C_ : float
         The strength that was used.
     head_ : Pipeline
@@ -259,7 +261,7 @@ class FrozenFeatures(ClassifierMixin, _Frozen):
         """
         self._check(X)
         self.classes_, numbers = np.unique(target_values(X, y), return_inverse=True)
-        features = self._features(X)
+        features, self.weights_ = self._features(X), find_weights(self.arch, self.weights).words
         if len(self.classes_) > 1:
             # These products are too small for several threads, which only wait for each other on a busy machine.
             with threadpool_limits(1):
@@ -287,6 +289,7 @@ class FrozenFeaturesRegressor(RegressorMixin, _Frozen):
 
     Attributes
     ----------
+    weights_ : str
     C_ : float
     head_ : Pipeline
     """
@@ -300,6 +303,7 @@ class FrozenFeaturesRegressor(RegressorMixin, _Frozen):
             raise DataError(f"A regression needs numbers for y ({error}).") from error
         penalties = _PENALTIES if self.C is None else np.array([1 / self.C])
         self.head_ = make_pipeline(StandardScaler(), RidgeCV(alphas=penalties)).fit(self._doubles(X), values)
+        self.weights_ = find_weights(self.arch, self.weights).words
         self.C_ = float(1 / self.head_[-1].alpha_)
         return self
 

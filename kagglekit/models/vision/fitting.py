@@ -61,7 +61,7 @@ class Fit:
     network : Network
         With the weights to predict by.
     weights : str
-        Where the pretrained weights came from.
+        Where the pretrained weights came from, and the first digits of the file's SHA-256.
     n_steps : int
         Optimizer steps taken.
     best_epoch : int
@@ -158,7 +158,7 @@ class Fitting:
                 with self._enough_memory():
                     trainer.run()
         epoch = best.epoch if best else 0
-        return Fit(network, weights.origin, trainer.n_steps, epoch, notes, trainer.seconds_before)
+        return Fit(network, weights.words, trainer.n_steps, epoch, notes, trainer.seconds_before)
 
     def first_batch(self, objective: Objective, rows: Labelled) -> Seen:
         """The first batch that `fit` would train on, before MixUp and CutMix, to be looked at; nothing is fitted."""

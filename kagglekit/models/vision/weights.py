@@ -56,6 +56,11 @@ class Weights:
         """Twelve hex digits of the file's content, for caches."""
         return sha256(self.path)[:12] if self.path else RANDOM
 
+    @property
+    def words(self) -> str:
+        """Where they come from and what the file holds, in words."""
+        return f"{self.origin}, SHA-256 {self.key}" if self.path else self.origin
+
 
 @dataclass(frozen=True)
 class Backbone:
