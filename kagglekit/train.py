@@ -256,8 +256,9 @@ def _fit_once(job: Job, draft: Draft, split: Split, number: int) -> _Fit:
 def _said(estimator: Any, attribute: str) -> tuple[str, ...]:
     """What a fitted model says of itself, or its bags say of themselves, each thing once."""
     own, bags = getattr(estimator, attribute, ()), getattr(estimator, "estimators_", ())
-    own = (own,) if isinstance(own, str) else own if isinstance(own, tuple) else ()  # others' may be numbers
-    return _once([own, *(_said(bag, attribute) for bag in bags if isinstance(bags, list))])
+    own = (own,) if isinstance(own, str) else own if isinstance(own, tuple) else ()
+    words = [word for word in own if isinstance(word, str)]  # other packages call numbers by these names
+    return _once([words, *(_said(bag, attribute) for bag in bags if isinstance(bags, list))])
 
 
 def _once(found: Iterable[Iterable[str]]) -> tuple[str, ...]:
