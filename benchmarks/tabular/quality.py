@@ -222,11 +222,11 @@ def _sign(metric: str) -> int:
 
 
 def picture(table: pd.DataFrame, path: Path) -> None:
-    """Ranks on each set as dots, their mean as a bar: an SVG."""
+    """Ranks on each set as dots above the numbers of the ranks, their mean as a bar: an SVG."""
     mean = table.mean().sort_values()
     width, row, left = 640, 34, 150
     step = (width - left - 30) / max(1, len(mean) - 1)
-    parts = [f'<text x="{left}" y="16">Rank on hidden rows, {len(table)} sets (left is best)</text>']
+    parts = [f'<text x="{left}" y="16">Rank on hidden rows, {len(table)} sets (bar: mean)</text>']
     for number, (method, value) in enumerate(mean.items()):
         y = 44 + number * row
         x = left + (value - 1) * step
@@ -235,6 +235,8 @@ def picture(table: pd.DataFrame, path: Path) -> None:
         parts += [f'<g fill="#88a" fill-opacity=".45">{"".join(dots)}</g>']
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 11}" y2="{y + 11}" stroke="#c33" stroke-width="3"/>')
     height = 44 + len(mean) * row
+    places = [f'<text x="{left + n * step:.1f}" y="{height - 8}">{n + 1}</text>' for n in range(len(mean))]
+    parts.append(f'<g text-anchor="middle" fill="#666">{"".join(places)}</g>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif"'
     path.write_text(f'{head} font-size="13"><rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n')
 
