@@ -575,8 +575,8 @@ def _check_extras(table: _ExperimentTable, facts: CompetitionTable, where: str) 
         raise ConfigError(f"{where}: extra_targets names '{twice[0]}' twice, or it is the target.")
     if table.model != "timm":
         raise ConfigError(f"{where}: extra_targets is for model = \"timm\", got '{table.model}'.")
-    if table.bags or table.validation == "oob" or table.features:
-        raise ConfigError(f"{where}: extra_targets goes with neither bags, validation nor features; leave them out.")
+    if table.features:
+        raise ConfigError(f"{where}: extra_targets does not go with features; leave those out.")
 
 
 def _check_several(table: _ExperimentTable, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,20 +18,33 @@ from kagglekit.models.vision.facts import About
 from kagglekit.models.vision.saving import save
 from kagglekit.progress import Progress, Silent
 
-__all__ = ["Refit", "first_fit", "refit", "refit_out_of_bag", "write_model"]
+__all__ = ["FirstFit", "Refit", "first_fit", "refit", "refit_out_of_bag", "write_model"]
 
 
-def first_fit(
-    prepared: Prepared, experiment: Experiment, *, progress: Progress | None = None
-) -> tuple[Any, pd.DataFrame, pd.Series]:
+class FirstFit(NamedTuple):
+    """What `train` would begin with.
+
+    Parameters
+    ----------
+    estimator : Any
+        Not fitted.
+    X : DataFrame
+    y : Series or DataFrame
+    beside : dict of str to Any
+        What `fit` is given besides: labels of further targets.
+    """
+
+    estimator: Any
+    X: pd.DataFrame
+    y: pd.Series
+    beside: dict[str, Any]
+
+
+def first_fit(prepared: Prepared, experiment: Experiment, *, progress: Progress | None = None) -> FirstFit:
     """What `train` would begin with, to be looked at: the unfitted model, and the rows and labels it would be given.
 
     They are those of the first fold, or all rows for out-of-bag predictions. Of a bagged model it is the model alone,
     which would then be given rows drawn from these.
-
-    Returns
-    -------
-    estimator, X, y
 
     Raises
     ------
@@ -42,9 +55,10 @@ def first_fit(
     job.check()
     model = job.model(experiment.seed)
     if experiment.validation == "oob":
-        return model, job.columns(prepared.X), job.target()
-    X, y, _ = job.fit_rows(next(prepared.folds.splits()), job.estimator(experiment.seed))
-    return model, X, y
+        X, y = job.columns(prepared.X), job.target()
+    else:
+        X, y, _ = job.fit_rows(next(prepared.folds.splits()), job.estimator(experiment.seed))
+    return FirstFit(model, X, y, job.extras(X.index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +138,8 @@ def refit_out_of_bag(
     estimator = job.estimator(experiment.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # they are left out
-        estimator.set_params(oob=True).fit(job.columns(prepared.X).loc[ids], target.loc[ids], **job.groups(ids))
+        more = job.groups(ids) | job.extras(ids)
+        estimator.set_params(oob=True).fit(job.columns(prepared.X).loc[ids], target.loc[ids], **more)
     return _refitted(job, "oob", estimator, ids, ids[:0])
 
 

@@ -330,7 +330,7 @@ def _fit_oob(job: Job, draft: Draft) -> FoldResult:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*no out-of-bag prediction")  # the run says it
         drawing.set_params(oob=True)
-        estimator.fit(X, job.target(), **job.groups(X.index))
+        estimator.fit(X, job.target(), **job.groups(X.index), **job.extras(X.index))
     _keep(job, draft, "oob", estimator)
     oof = job.finish(out_of_bag(job, estimator))
     return FoldResult(

@@ -47,7 +47,7 @@ def batch_sheet(prepared: Prepared, experiment: Experiment, *, progress: Progres
             f"The model '{experiment.model}' of '{experiment.name}' looks at no pictures.",
             hint=f"Name an experiment whose model is one of: {', '.join(_SEES)}.",
         )
-    model, X, y = first_fit(prepared, experiment, progress=progress)
+    model, X, y, _ = first_fit(prepared, experiment, progress=progress)
     seen: Seen = model.seen(X, y)
     shown = range(min(_MOST, len(seen.rows)))
     ids, labels = y.index[seen.rows], y.iloc[seen.rows]

@@ -10,9 +10,8 @@ from kagglekit.config import Experiment
 from kagglekit.dataset import Prepared
 from kagglekit.errors import MissingExtra, UsageError
 from kagglekit.files import atomic
-from kagglekit.job import Job
 from kagglekit.models.vision.sweep import Sweep
-from kagglekit.progress import Progress, Silent
+from kagglekit.progress import Progress
 from kagglekit.refit import first_fit
 
 __all__ = ["Rates", "sweep_experiment"]
@@ -107,11 +106,10 @@ def sweep_experiment(
     ConfigError, DataError, CorruptImages, WeightsNotFound, MissingExtra
         See `kagglekit.train.train`.
     """
-    model, X, y = first_fit(prepared, experiment, progress=progress)
+    model, X, y, beside = first_fit(prepared, experiment, progress=progress)
     if not hasattr(model, "lr_find"):
         raise UsageError(
             f"The model '{experiment.model}' of '{experiment.name}' has no learning rate to be swept.",
             hint='Name an experiment with model = "timm".',
         )
-    beside = Job(prepared, experiment, Silent()).extras(X.index)
     return Rates(experiment.name, experiment.params.get("lr"), model.lr_find(X, y, n_steps=n_steps, **beside))

@@ -9,8 +9,6 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
 from kagglekit.config import Experiment
 from kagglekit.contracts import Split
 from kagglekit.dataset import Prepared
@@ -20,7 +18,7 @@ from kagglekit.ladder.memory import Memory, enough_memory, let_go
 from kagglekit.ladder.probe import Speed, can_probe, passes, probe
 from kagglekit.ladder.record import Measured, Record
 from kagglekit.progress import Progress, Silent
-from kagglekit.refit import first_fit
+from kagglekit.refit import FirstFit, first_fit
 
 __all__ = ["Costs"]
 
@@ -66,11 +64,11 @@ class Costs:
         ConfigError, DataError, WeightsNotFound, MissingExtra
             The candidate cannot be trained here, or does not fit into memory.
         """
-        estimator, X, y = first_fit(self.prepared, experiment, progress=Silent())
-        if not can_probe(estimator):
+        first = first_fit(self.prepared, experiment, progress=Silent())
+        if not can_probe(first.estimator):
             guess = self._rough(experiment) * self.record.off.get(self._model_key(experiment), 1.0)
             return Measured(guess, basis=ROUGH)
-        known = self._look(experiment, estimator, X, y)
+        known = self._look(experiment, first)
         seconds = self._models(experiment) * self._seconds(known)
         return Measured(seconds, known.speed.mb, known.speed.gpu_mb, known.speed.basis)
 
@@ -89,12 +87,13 @@ class Costs:
         if (images := _images(known.estimator)) not in self.record.decoded:
             self.record.decoded.append(images)
 
-    def _look(self, experiment: Experiment, estimator: Any, X: Any, y: Any) -> _Known:
+    def _look(self, experiment: Experiment, first: FirstFit) -> _Known:
+        estimator = first.estimator
         key = f"{_machine()} {experiment.model} {_cost_settings(estimator)}"
         speed = self.record.speeds.get(key)
         if speed is None:
             self.progress.say(f"  {experiment.name}: a short probe of its time and memory")
-            speed = self.record.speeds[key] = _probed(experiment.name, estimator, X, y)
+            speed = self.record.speeds[key] = _probed(experiment.name, first)
             self.record.save()
         n_all = len(self.prepared.train) + len(self.prepared.test)
         n_decoded = 0 if _images(estimator) in self.record.decoded else n_all
@@ -119,11 +118,11 @@ class Costs:
         return f"{_machine()} {experiment.model}"
 
 
-def _probed(name: str, estimator: Any, X: pd.DataFrame, y: pd.Series) -> Speed:
+def _probed(name: str, first: FirstFit) -> Speed:
     """The probe; what libraries say of an architecture that does not take these images is an error of ours."""
     try:
         with enough_memory(name):
-            return probe(estimator, X, y)
+            return probe(*first)
     except (AssertionError, RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"'{name}' cannot take a step of training: {reason}") from error

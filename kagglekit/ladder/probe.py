@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,9 @@ def _area(size: int | Sequence[int]) -> int:
     return size**2 if isinstance(size, int) else math.prod(size)
 
 
-def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed:
+def probe(
+    estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame, beside: Mapping[str, Any] | None = None
+) -> Speed:
     """Fit a copy of a model on a few batches, twice, and tell from the difference what a row costs.
 
     Parameters
@@ -91,6 +93,8 @@ def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed
     X : DataFrame of shape (n_samples, n_columns)
         Rows to take some from.
     y : Series of shape (n_samples,), or DataFrame of shape (n_samples, n_targets)
+    beside : mapping of str to Any, optional
+        What `fit` takes besides; frames in it have the rows of X.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def probe(estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Speed
     few = min(int(estimator.get_params()["batch_size"]), len(rows))
     with tempfile.TemporaryDirectory(prefix="kagglekit-probe-") as cache, peak_memory() as used:
         model = _quick(estimator, cache)
-        fit = _Timed(lambda n: model.fit(X.iloc[rows[:n]], y.iloc[rows[:n]]))
+        fit = _Timed(lambda n: model.fit(X.iloc[rows[:n]], y.iloc[rows[:n]], **_of(beside, rows[:n])))
         predict = _Timed(lambda n: getattr(model, "predict_proba", model.predict)(X.iloc[rows[:n]]))
         fit(few)  # loads libraries and weights, which would else be taken for slowness
         short = fit(few)
@@ -145,6 +149,11 @@ def _slope(fit: _Timed, predict: _Timed, short: float, few: int, many: int, most
         long = fit(many)
     per_row = max(long - short, 0.1 * long) / (many - few)  # a busy neighbour may have slowed the short one
     return per_row, max(0.0, short - per_row * few)
+
+
+def _of(beside: Mapping[str, Any] | None, rows: np.ndarray) -> dict[str, Any]:
+    given = (beside or {}).items()
+    return {name: value.iloc[rows] if isinstance(value, pd.DataFrame) else value for name, value in given}
 
 
 def _quick(estimator: Any, cache: str) -> Any:

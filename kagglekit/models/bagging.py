@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -144,7 +145,15 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
         """Whether the estimator stops early. Without an `eval_set` each bag carves one from the rows it drew."""
         return bool(getattr(self.estimator, "uses_eval_set", False))
 
-    def fit(self, X: pd.DataFrame, y: pd.Series, eval_set: EvalSet | None = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: pd.Series,
+        eval_set: EvalSet | None = None,
+        groups: Any = None,
+        extra: pd.DataFrame | None = None,
+        extra_weights: Mapping[str, float] | None = None,
+    ) -> Self:
         """Fit one clone on each bag.
 
         Parameters
@@ -155,28 +164,42 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
             Rows for early stopping, the same for all bags. They must be other rows than X.
         groups : Series of shape (n_samples,), indexed like X, optional
             Rows of one group are drawn together or left out together.
+        extra : DataFrame of shape (n_samples, n_extras), indexed like X, optional
+            For estimators that learn more than the target (`TimmEstimator.fit`): each bag's clone gets its own rows.
+        extra_weights : mapping of str to float, optional
+            Handed on with `extra`.
 
         Raises
         ------
         ConfigError
-            A setting is out of range, or the estimator does the other task or gives no probabilities.
+            A setting is out of range, the estimator does the other task, gives no probabilities or learns no extras.
         DataError
-            y or groups have gaps or belong to other rows; and what the estimator raises.
+            y, groups or extra have gaps or belong to other rows; and what the estimator raises.
         """
         X = as_frame(X)
         self._check_settings()
+        self._check_extra(X, extra)
         target = self._learn_target(X, y)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
         units = _Units.of(X.index, groups, target)
         self.estimators_: list[Any] = []
         self.in_bag_ = np.zeros((self.n_estimators, len(X)), dtype=bool)
-        self._fit_bags(X, target, units, eval_set, None if groups is None else np.asarray(groups))
+        known = None if groups is None else np.asarray(groups)
+        self._fit_bags(_Given(X, target, units, eval_set, known, extra, extra_weights))
         return self
 
-    def _fit_bags(
-        self, X: pd.DataFrame, target: np.ndarray, units: _Units, eval_set: EvalSet | None, groups: np.ndarray | None
-    ) -> None:
-        columns = self._columns()
+    def _check_extra(self, X: pd.DataFrame, extra: pd.DataFrame | None) -> None:
+        if extra is None:
+            return
+        if not getattr(self.estimator, "learns_extras", False):
+            raise ConfigError(f"{type(self.estimator).__name__} learns nothing beside the target; leave extra out.")
+        if not extra.index.equals(X.index):
+            raise DataError(
+                "The rows of extra are not those of X, or in another order.", hint="Use extra.loc[X.index]."
+            )
+
+    def _fit_bags(self, given: _Given) -> None:
+        columns, X, units = self._columns(), given.X, given.units
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         if self.oob:
             self.bag_predictions_ = np.full((self.n_estimators, len(X), len(columns)), np.nan, dtype=np.float32)
@@ -185,7 +208,7 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
                 rng = np.random.default_rng([seed, bag])
                 counts = self._draw(units.n, rng)
                 self.in_bag_[bag, units.rows(counts)] = True
-                self.estimators_.append(self._fit_bag(X, target, units, counts, eval_set, groups, rng))
+                self.estimators_.append(self._fit_bag(given, counts, rng))
                 out = np.flatnonzero(~self.in_bag_[bag])
                 if self.oob and len(out):
                     self.bag_predictions_[bag, out] = self._values(self.estimators_[-1], X.iloc[out])
@@ -199,27 +222,15 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
         drawn = rng.integers(n_units, size=n_drawn) if self.bootstrap else rng.permutation(n_units)[:n_drawn]
         return np.bincount(drawn, minlength=n_units)
 
-    def _fit_bag(
-        self,
-        X: pd.DataFrame,
-        target: np.ndarray,
-        units: _Units,
-        counts: np.ndarray,
-        eval_set: EvalSet | None,
-        groups: np.ndarray | None,
-        rng: np.random.Generator,
-    ) -> Any:
-        estimator = _fresh(self.estimator, rng)
+    def _fit_bag(self, given: _Given, counts: np.ndarray, rng: np.random.Generator) -> Any:
+        estimator, eval_set = _fresh(self.estimator, rng), given.eval_set
         if self.uses_eval_set and eval_set is None:
-            counts, carved = units.carve(counts, rng)
+            counts, carved = given.units.carve(counts, rng)
             if len(carved):
-                eval_set = X.iloc[carved], pd.Series(target[carved], index=X.index[carved])
-        rows = units.rows(counts)
-        estimator = self._usable(estimator, target[rows])
-        more: dict[str, Any] = {"eval_set": eval_set} if getattr(estimator, "uses_eval_set", False) else {}
-        if groups is not None and getattr(estimator, "uses_groups", False):
-            more["groups"] = groups[rows]
-        return estimator.fit(X.iloc[rows], pd.Series(target[rows], index=X.index[rows]), **more)
+                eval_set = given.labelled(carved)
+        rows = given.units.rows(counts)
+        estimator = self._usable(estimator, given.target[rows])
+        return estimator.fit(*given.labelled(rows), **given.beside(rows, estimator, eval_set))
 
     def _mean(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "estimators_")
@@ -316,6 +327,31 @@ class BaggedRegressor(RegressorMixin, BaggedEstimator):
 
     def _values(self, estimator: Any, X: pd.DataFrame) -> np.ndarray:
         return np.asarray(estimator.predict(X), dtype=np.float64).reshape(len(X), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What a bagged model is fitted on."""
+
+    X: pd.DataFrame
+    target: np.ndarray
+    units: _Units
+    eval_set: EvalSet | None
+    groups: np.ndarray | None
+    extra: pd.DataFrame | None
+    extra_weights: Mapping[str, float] | None
+
+    def labelled(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.Series]:
+        return self.X.iloc[rows], pd.Series(self.target[rows], index=self.X.index[rows])
+
+    def beside(self, rows: np.ndarray, estimator: Any, eval_set: EvalSet | None) -> dict[str, Any]:
+        """What `fit` of an estimator is given besides rows and labels: no more than it takes."""
+        more: dict[str, Any] = {"eval_set": eval_set} if getattr(estimator, "uses_eval_set", False) else {}
+        if self.groups is not None and getattr(estimator, "uses_groups", False):
+            more["groups"] = self.groups[rows]
+        if self.extra is not None and getattr(estimator, "learns_extras", False):
+            more |= {"extra": self.extra.iloc[rows], "extra_weights": self.extra_weights}
+        return more
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -65,6 +65,8 @@ class PerTarget(BaseEstimator):
         y: pd.DataFrame,
         eval_set: tuple[pd.DataFrame, pd.DataFrame] | None = None,
         groups: pd.Series | None = None,
+        extra: pd.DataFrame | None = None,
+        extra_weights: Mapping[str, float] | None = None,
     ) -> Self:
         """Fit a clone on each column of y.
 
@@ -76,6 +78,8 @@ class PerTarget(BaseEstimator):
             Rows for early stopping, with every target.
         groups : Series of shape (n_samples,), optional
             For bags.
+        extra, extra_weights : optional
+            For bags of an estimator that learns more than the target, see `BaggedEstimator.fit`.
 
         Raises
         ------
@@ -86,6 +90,8 @@ class PerTarget(BaseEstimator):
         self.estimators_ = {}
         for name in y.columns:
             given: dict[str, Any] = {} if groups is None else {"groups": groups}
+            if extra is not None:
+                given |= {"extra": extra, "extra_weights": extra_weights}
             if eval_set is not None:
                 given["eval_set"] = (eval_set[0], eval_set[1][name])
             self.estimators_[str(name)] = clone(self.estimator).fit(X, y[name], **given)

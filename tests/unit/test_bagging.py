@@ -221,6 +221,36 @@ def test_image_models_can_be_bagged(case, tmp_path) -> None:
     assert np.isfinite(case.output(model, X)).all()
 
 
+class Learner(Recorder):
+    """A recorder that learns more than the target."""
+
+    learns_extras = True
+
+    def fit(self, X: pd.DataFrame, y: pd.Series, extra: Any = None, extra_weights: Any = None) -> Learner:
+        self.extra_, self.weights_ = extra, extra_weights
+        return super().fit(X, y)
+
+
+def test_each_bag_learns_the_extras_of_the_rows_it_drew() -> None:
+    X, y = rows(40)
+    extra = pd.DataFrame({"age": np.arange(40.0)}, index=X.index)
+    model = BaggedClassifier(Learner(), n_estimators=3, random_state=0).fit(X, y, extra=extra, extra_weights={"age": 2})
+    for member in model.estimators_:
+        pd.testing.assert_frame_equal(member.extra_, extra.loc[member.seen_])
+        assert member.weights_ == {"age": 2}
+    alike = BaggedClassifier(Learner(), n_estimators=1).fit(X, y.map(lambda _: "yes"), extra=extra)
+    assert alike.predict(X).tolist() == ["yes"] * 40, "a bag of one class learns nothing"
+
+
+def test_extras_of_other_rows_or_for_who_learns_none_are_refused() -> None:
+    X, y = rows(40)
+    extra = pd.DataFrame({"age": np.arange(40.0)}, index=X.index)
+    with pytest.raises(DataError, match="rows of extra are not those of X"):
+        BaggedClassifier(Learner()).fit(X, y, extra=extra.iloc[::-1])
+    with pytest.raises(ConfigError, match="Recorder learns nothing beside the target"):
+        BaggedClassifier(Recorder()).fit(X, y, extra=extra)
+
+
 def test_an_image_model_that_stops_early_watches_rows_of_its_bag(tmp_path) -> None:
     case = VISION_CASES[0]
     X, y = case.rows()

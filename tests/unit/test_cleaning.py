@@ -150,7 +150,7 @@ def test_fit_rows_are_cleaned_and_scored_rows_are_not(tmp_path, witness):
         assert fitted == {i: label for i, label in cleaned.items() if i in split.fit_ids}
     assert set(run.oof.ids) == set(before.index), "a row that is left out of fits is scored all the same"
     pd.testing.assert_series_equal(prepared.y, before)
-    _, X, y = first_fit(prepared, pipeline.experiment("it"))
+    _, X, y, _ = first_fit(prepared, pipeline.experiment("it"))
     assert dict(zip(X.index, y, strict=True)) == seen[0]
 
 
@@ -158,7 +158,7 @@ def test_rows_that_early_stopping_watches_are_cleaned_too(tmp_path):
     prepared, pipeline, store = start(tmp_path, PIPELINE + WATCHING, "".join(f"f{i:03d},\n" for i in range(40)))
     run = train(prepared, pipeline.experiment("boost"), store)
     assert len(run.oof.ids) == 90
-    _, X, _ = first_fit(prepared, pipeline.experiment("boost"))
+    _, X, *_ = first_fit(prepared, pipeline.experiment("boost"))
     assert not {f"f{i:03d}" for i in range(40)} & set(X.index)
     assert 20 < len(X) < 35
 

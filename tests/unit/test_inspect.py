@@ -32,7 +32,7 @@ def test_the_batch_is_the_very_one_that_training_begins_with(changed, tmp_path, 
             pass
 
     monkeypatch.setattr(fitting, "Trainer", Watched)
-    model, X, y = first_fit(discs(tmp_path), experiment(batch_size=8, **changed))
+    model, X, y, _ = first_fit(discs(tmp_path), experiment(batch_size=8, **changed))
     seen = model.seen(X, y)
     assert ("before it is mixed with others" in seen.words) == bool(changed)
     assert not hasattr(model, "model_"), "nothing is fitted by looking"
@@ -44,16 +44,16 @@ def test_the_batch_is_the_very_one_that_training_begins_with(changed, tmp_path, 
 
 
 def test_without_augmentation_the_model_gets_the_resized_image(tmp_path):
-    model, X, y = first_fit(discs(tmp_path), experiment(augment=False))
+    model, X, y, _ = first_fit(discs(tmp_path), experiment(augment=False))
     views = model.seen(X, y).views
     np.testing.assert_array_equal(views["resized"], views["as the model gets it"])
 
 
 def test_frozen_features_are_made_of_the_image_and_its_mirror_image(tmp_path):
-    model, X, y = first_fit(discs(tmp_path), experiment("timm-features"))
+    model, X, y, _ = first_fit(discs(tmp_path), experiment("timm-features"))
     views = model.seen(X, y).views
     np.testing.assert_array_equal(views["and mirrored"], views["as the model gets it"][:, :, ::-1])
-    model, X, y = first_fit(discs(tmp_path), experiment("timm-features", flip=False))
+    model, X, y, _ = first_fit(discs(tmp_path), experiment("timm-features", flip=False))
     assert list(model.seen(X, y).views) == ["as the model gets it"]
 
 

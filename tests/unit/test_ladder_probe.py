@@ -65,8 +65,11 @@ class Sleeper(BaseEstimator):
     def __sklearn_clone__(self) -> Sleeper:
         return Sleeper(**self.get_params(deep=False))
 
-    def fit(self, X, y):
+    def fit(self, X, y, extra=None, extra_weights=None):
         assert self.epochs == 1 and self.freeze_epochs == 0
+        if extra is not None:
+            assert extra.index.equals(X.index) and extra_weights == {"age": 0.5}
+            self.clock.seconds += 0.01 * len(X)
         self.clock.seconds += (0.2 if self.clock.seen else 90.0) + 0.01 * len(X) + self._decode(X)
         return self
 
@@ -101,6 +104,14 @@ def test_the_difference_of_two_fits_is_what_rows_cost(monkeypatch):
     assert found.row_decoded == pytest.approx(0.002)
     assert found.mb > 10
     assert found.seconds(1000, 100, 3, 0) == pytest.approx(0.2 + 30 + 0.1)
+
+
+def test_what_is_learnt_beside_the_target_costs_time_too(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("kagglekit.ladder.probe.time", clock)
+    X = pd.DataFrame({"a": range(400)})
+    beside = {"extra": pd.DataFrame({"age": range(400)}), "extra_weights": {"age": 0.5}}
+    assert probe(Sleeper(clock=clock), X, pd.Series(range(400)), beside).row_epoch == pytest.approx(0.02)
 
 
 def test_where_a_single_batch_takes_a_minute_it_has_to_do(monkeypatch):

@@ -292,7 +292,11 @@ def test_a_blend_of_several_noise_members_gains_nothing(tmp_path: Path) -> None:
         ('model = "linear"', 'model = "linear"\nextra_targets = ["rain"]', 'is for model = "timm"'),
         ('model = "linear"', 'model = "timm"\nextra_targets = ["slugs"]', "or it is the target"),
         ('model = "linear"', 'model = "timm"\nextra_targets = ["rain"]\nextra_weights = [1, 2]', "one number for each"),
-        ('model = "linear"', 'model = "timm"\nextra_targets = ["rain"]\nbags = 2', "neither bags"),
+        (
+            'model = "linear"',
+            'model = "timm"\nextra_targets = ["rain"]\nfeatures = "f"\n\n[features.f]\nratios = [["rain", "sun"]]',
+            "does not go with features",
+        ),
     ],
 )
 def test_what_several_targets_cannot_have_is_said_in_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -349,6 +353,29 @@ def test_extra_targets_reach_the_fit_rows_only_and_no_input(tmp_path: Path) -> N
     assert fitted.predict(fitted.test).shape == (66, 3)
     with pytest.raises(ConfigError, match="no column 'agee'"):
         refit(prepared, replace(one, extra_targets=("agee",)), split)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_bags_learn_extra_targets_of_the_rows_that_they_drew(tmp_path: Path, several: bool) -> None:
+    y = picture_target(picture_table(0), "classification")
+    table = pd.DataFrame({"y": y, "age": np.arange(66.0)}, index=y.index)
+    facts_ = Competition("pics", "image-classification", "accuracy", "id", "y", classes=tuple(sorted(set(y))))
+    if several:
+        table = table.drop(columns="y").assign(a=(y == "blast").astype(int), b=(y != "tungro").astype(int))
+        facts_ = facts(task="image-classification", metric="columnwise_f1", form="labels", decision="threshold")
+    prepared = of_pictures(tmp_path / "cache", facts_, table)
+    one = Experiment("it", "x", "timm", TINY, bags=2, extra_targets=("age",), extra_weights=(0.5,))
+    fitted = refit(prepared, one, next(prepared.folds.splits())).estimator
+    for bags in fitted.estimators_.values() if several else [fitted]:
+        for bag, drawn in zip(bags.estimators_, bags.in_bag_, strict=True):
+            (head,) = bag.objective_.extras
+            assert head.weight == 0.5
+            known = table.loc[prepared.folds.ids, "age"]
+            assert head.objective.mean[0] != known.mean(), "those drawn alone"
+            assert 0 < drawn.sum() < len(drawn)
+    if not several:
+        run = train(prepared, replace(one, validation="oob", bags=3), Store(tmp_path / "runs"))
+        assert run.oof.frame.notna().all(axis=None)
 
 
 @pytest.mark.parametrize("numbers", [False, True])

@@ -162,6 +162,26 @@ def test_photographs_have_the_pixels_that_pillow_gives(tmp_path: Path, subsampli
     np.testing.assert_array_equal(decode(path, 37, 53, "squish")[0], np.asarray(Image.open(path)))
 
 
+@pytest.mark.parametrize("how", ["turned", "upright", "large", "grey", "cmyk"])
+def test_whatever_a_jpeg_is_both_decoders_give_one_picture(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).resize((150, 100))
+    more: dict[str, object] = {}
+    if how in ("turned", "upright"):
+        exif = Image.Exif()
+        exif[0x0112] = 6 if how == "turned" else 1
+        more["exif"] = exif
+    path = save(tmp_path / "a.jpg", image.convert({"grey": "L", "cmyk": "CMYK"}.get(how, "RGB")), **more)
+    side = 24 if how == "large" else 64
+    found, shape = decode(path, side, side, "squish")
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    expected, expected_shape = decode(path, side, side, "squish")
+    np.testing.assert_array_equal(found, expected)
+    assert shape == expected_shape == ((150, 100) if how == "turned" else (100, 150))
+
+
 def test_without_simplejpeg_pillow_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.jpg", noise(40, 40))
     before, _ = decode(path, 32, 32, "squish")

@@ -194,6 +194,8 @@ class TimmEstimator(BaseEstimator, ABC):
 
     #: y may be a table of several targets.
     learns_several: ClassVar[bool] = True
+    #: `fit` takes labels of other columns to learn beside y.
+    learns_extras: ClassVar[bool] = True
 
     @property
     def uses_eval_set(self) -> bool:
