@@ -20,7 +20,7 @@ from kagglekit.errors import CorruptImages, MissingExtra, StoreError, UsageError
 from kagglekit.models.bagging import BaggedClassifier, BaggedRegressor
 from kagglekit.models.several import PerTarget
 from kagglekit.models.vision.estimator import TimmClassifier, TimmRegressor
-from kagglekit.models.vision.exchange import write_onnx
+from kagglekit.models.vision.exchange import write_fastai, write_onnx
 from kagglekit.models.vision.exported import load
 from kagglekit.models.vision.facts import PROBE, About, Cuts, Facts, Member
 from kagglekit.models.vision.features import FrozenFeatures, FrozenFeaturesRegressor
@@ -273,6 +273,16 @@ def test_fastai_opens_it_and_predicts_the_same(folder, tmp_path):
     rows, label = json.loads(done.stdout.splitlines()[-1])
     np.testing.assert_allclose(rows, expected, atol=1e-5)
     assert label == model.predict(PATHS[:1]).iloc[0]
+
+
+def test_a_learner_that_cannot_be_pickled_is_told_in_one_line(folder, tmp_path, monkeypatch):
+    def export(learner):
+        raise TypeError("cannot pickle '_thread.RLock' object")
+
+    monkeypatch.setattr("fastai.learner.Learner.export", export)
+    with pytest.raises(StoreError, match=r"cannot export its Learner here: cannot pickle .* object\."):
+        write_fastai(load(folder), tmp_path / "export.pkl", folder / PROBE)
+    assert list(tmp_path.glob("*.pkl")) == []
 
 
 def test_onnx_predicts_the_same_where_its_extra_is_installed(folder, tmp_path):

@@ -61,7 +61,7 @@ def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
     Raises
     ------
     StoreError
-        It predicts otherwise than the model.
+        It predicts otherwise than the model, or fastai cannot be pickled as it is installed.
     MissingExtra
     """
     with contained_import("export.pkl"):
@@ -87,13 +87,23 @@ def write_fastai(model: ExportedModel, path: Path, probe: Path) -> None:
         warnings.simplefilter("ignore")  # export and load_learner warn of pickles, which ours says in its own words
         with _on_cpu(model) as module:
             learner = Learner(loaders, _log_of(module), loss_func=CrossEntropyLossFlat(), path=Path(folder))
-            learner.export()
+            _exported(learner)
             expected = _answered(module, opened(str(probe))[None])
         again = load_learner(Path(folder) / "export.pkl")
         again.remove_cb(ProgressCallback)
         said = again.predict(str(probe))[2].numpy()
         _check("export.pkl", facts, said, expected)
         (Path(folder) / "export.pkl").replace(path)
+
+
+def _exported(learner: Any) -> None:
+    try:
+        learner.export()
+    except TypeError as error:
+        raise StoreError(
+            f"fastai cannot export its Learner here: {error}.",
+            hint="plum-dispatch 2.10.0 and 2.10.1 are known for it: pip install 'plum-dispatch!=2.10.0,!=2.10.1'.",
+        ) from error
 
 
 class _First:
