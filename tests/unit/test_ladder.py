@@ -399,10 +399,9 @@ def test_the_more_candidates_the_surer_a_win_must_be(climbed):
 
 def test_labels_by_chance_promote_nothing_that_fresh_rows_confirm(tmp_path):
     """The shared fold picks the luckiest of many; the other folds do not know of its luck."""
-    raw = write_raw(tmp_path / "data" / SLUG, *tables(240))
-    train = pd.read_csv(raw.files / "train.csv")
+    train, *others = tables(240)
     train["colour"] = np.random.default_rng(3).permutation(train["colour"])
-    train.to_csv(raw.files / "train.csv", index=False)
+    raw = write_raw(tmp_path / "data" / SLUG, train, *others)
     pipeline = load_pipeline(write_pipeline(tmp_path, TEXT + LADDER), check_params=registry.check)
     prepared = prepare(raw, pipeline)
     rung = Rung("luck", "?", {"max_depth": {str(d): d for d in range(2, 8)}})
