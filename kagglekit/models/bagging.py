@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from kagglekit.errors import ConfigError, DataError
 from kagglekit.models.base import EvalSet
 from kagglekit.models.columns import as_frame
-from kagglekit.models.rows import target_values
+from kagglekit.models.rows import check_same_rows, target_values
 from kagglekit.progress import Silent
 
 __all__ = ["BaggedClassifier", "BaggedEstimator", "BaggedRegressor", "OutOfBag", "out_of_bag_sum"]
@@ -181,7 +181,7 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
         self._check_extra(X, extra)
         target = self._learn_target(X, y)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(dtype=object), X.shape[1]
-        units = _Units.of(X.index, groups, target)
+        units = _Units.of(X, groups, target)
         self.estimators_: list[Any] = []
         self.in_bag_ = np.zeros((self.n_estimators, len(X)), dtype=bool)
         known = None if groups is None else np.asarray(groups)
@@ -193,10 +193,7 @@ class BaggedEstimator(OutOfBag, BaseEstimator, ABC):
             return
         if not getattr(self.estimator, "learns_extras", False):
             raise ConfigError(f"{type(self.estimator).__name__} learns nothing beside the target; leave extra out.")
-        if not extra.index.equals(X.index):
-            raise DataError(
-                "The rows of extra are not those of X, or in another order.", hint="Use extra.loc[X.index]."
-            )
+        check_same_rows(X, extra, "extra")
 
     def _fit_bags(self, given: _Given) -> None:
         columns, X, units = self._columns(), given.X, given.units
@@ -373,11 +370,11 @@ class _Units:
     strata: np.ndarray
 
     @classmethod
-    def of(cls, index: pd.Index, groups: Any, target: np.ndarray) -> _Units:
-        order = _by_id(index)
+    def of(cls, X: pd.DataFrame, groups: Any, target: np.ndarray) -> _Units:
+        order = _by_id(X.index)
         if groups is None:
             return cls(order, np.arange(len(order)), np.unique(target, return_inverse=True)[1][order])
-        codes, distinct = pd.factorize(_group_values(index, groups)[order])
+        codes, distinct = pd.factorize(_group_values(X, groups)[order])
         return cls(order, codes, np.zeros(len(distinct), dtype=np.int64))
 
     @property
@@ -414,11 +411,11 @@ def _by_id(index: pd.Index) -> np.ndarray:
         return np.array(sorted(range(len(index)), key=keys.__getitem__))
 
 
-def _group_values(index: pd.Index, groups: Any) -> np.ndarray:
-    if len(groups) != len(index):
-        raise DataError(f"X has {len(index)} rows and groups has {len(groups)}.")
-    if isinstance(groups, pd.Series) and not groups.index.equals(index):
-        raise DataError("The rows of groups are not those of X, or in another order.", hint="Use groups.loc[X.index].")
+def _group_values(X: pd.DataFrame, groups: Any) -> np.ndarray:
+    if len(groups) != len(X):
+        raise DataError(f"X has {len(X)} rows and groups has {len(groups)}.")
+    if isinstance(groups, pd.Series):
+        check_same_rows(X, groups, "groups")
     if (empty := int(pd.isna(groups).sum())) > 0:
         raise DataError(f"{empty} value(s) of groups are missing.", hint="Give every row a group.")
     return np.asarray(groups)

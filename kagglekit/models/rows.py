@@ -9,7 +9,20 @@ import pandas as pd
 
 from kagglekit.errors import DataError
 
-__all__ = ["has_several", "target_table", "target_values"]
+__all__ = ["check_same_rows", "has_several", "target_table", "target_values"]
+
+
+def check_same_rows(X: pd.DataFrame, other: pd.Series | pd.DataFrame, name: str) -> None:
+    """Refuse what is not indexed like X: nothing is aligned by position.
+
+    Raises
+    ------
+    DataError
+    """
+    if not other.index.equals(X.index):
+        raise DataError(
+            f"The rows of {name} are not those of X, or in another order.", hint=f"Use {name}.loc[X.index]."
+        )
 
 
 def has_several(y: Any) -> bool:
@@ -25,8 +38,7 @@ def target_table(X: pd.DataFrame, y: pd.DataFrame) -> np.ndarray:
     DataError
         y belongs to other rows than X, has gaps, is empty, or does not hold finite numbers.
     """
-    if not y.index.equals(X.index):
-        raise DataError("The rows of y are not those of X, or in another order.", hint="Use y.loc[X.index].")
+    check_same_rows(X, y, "y")
     if y.empty:
         raise DataError("There are no rows to fit on.")
     try:
@@ -51,8 +63,8 @@ def target_values(X: pd.DataFrame, y: Any) -> np.ndarray:
     """
     if len(y) != len(X):
         raise DataError(f"X has {len(X)} rows and y has {len(y)}.")
-    if isinstance(y, pd.Series) and not y.index.equals(X.index):
-        raise DataError("The rows of y are not those of X, or in another order.", hint="Use y.loc[X.index].")
+    if isinstance(y, pd.Series):
+        check_same_rows(X, y, "y")
     series = pd.Series(np.asarray(y).ravel())
     if series.isna().any():
         raise DataError(f"{int(series.isna().sum())} value(s) of y are missing.", hint="Fit on rows with a label.")

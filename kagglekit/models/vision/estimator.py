@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from kagglekit.errors import ConfigError, DataError
-from kagglekit.models.rows import has_several, target_table, target_values
+from kagglekit.models.rows import check_same_rows, has_several, target_table, target_values
 from kagglekit.models.vision.decoding import check_resize, height_width
 from kagglekit.models.vision.fitting import Fit, Fitting, Labelled
 from kagglekit.models.vision.inputs import image_paths
@@ -518,7 +518,6 @@ def _with_extras(
     """The objective with its other heads, and all labels encoded."""
     if extra is None or extra.shape[1] == 0:
         return main, main.encode(y)
-    if not extra.index.equals(X.index):
-        raise DataError("The rows of extra are not those of X, or in another order.", hint="Use extra.loc[X.index].")
+    check_same_rows(X, extra, "extra")
     several = MultiHead(main, extra_heads(extra, weights))
     return several, several.encode(y, extra)
