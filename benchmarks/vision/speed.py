@@ -43,11 +43,11 @@ from harness import (
 )
 
 from kagglekit.models.vision.cache import DecodedImages
-from kagglekit.models.vision.callbacks import hold_still
 from kagglekit.models.vision.estimator import TimmClassifier
 from kagglekit.models.vision.features import FrozenFeatures
 from kagglekit.models.vision.lens import canvas_for
 from kagglekit.models.vision.runtime import import_torch
+from kagglekit.models.vision.still import hold_still, still_norms
 from kagglekit.models.vision.transforms import Augmentation
 
 CLAIMS = ("epoch", "step", "path", "cache", "frozen", "folds", "neighbours")
@@ -69,7 +69,8 @@ class Work:
 
     def our_epoch(self) -> None:
         """What `TimmClassifier` does for each epoch with the whole model free."""
-        self.learner.fit(1, 1e-3)
+        with still_norms(self.learner.model, self.args.size):
+            self.learner.fit(1, 1e-3)
 
     def step(self, x: Any, y: Any) -> None:
         self.learner.model.train()
@@ -83,8 +84,9 @@ class Work:
         torch = import_torch()
         x, y = next(iter(self.batches))
         x = x.clone().contiguous(memory_format=torch.channels_last)
-        for _ in range(len(self.batches)):
-            self.step(x, y)
+        with still_norms(self.learner.model, self.args.size):
+            for _ in range(len(self.batches)):
+                self.step(x, y)
 
     def path_alone(self) -> None:
         for _ in self.batches:
@@ -185,7 +187,8 @@ def neighbours(work: Work) -> Bar:
     x, y = next(iter(work.batches))
 
     def median() -> float:
-        return float(np.median([seconds(lambda: work.step(x, y)) for _ in range(9)]))
+        with still_norms(work.learner.model, work.args.size):
+            return float(np.median([seconds(lambda: work.step(x, y)) for _ in range(9)]))
 
     median()
     quiet = median()

@@ -13,6 +13,7 @@ from typing import Any
 from kagglekit.errors import ConfigError, StoreError
 from kagglekit.files import read_json, write_json
 from kagglekit.models.vision.runtime import import_timm, import_torch, pick_device, pick_precision, quiet
+from kagglekit.models.vision.still import hold_still, still_norms
 from kagglekit.progress import Progress, Silent
 from kagglekit.zoo.results import Result
 
@@ -102,7 +103,7 @@ def probe_speeds(results: Iterable[Result], path: Path, *, progress: Progress | 
 
 
 def probe_speed(model: str, size: int) -> Speed:
-    """Time a model's forward pass and its training step on random images.
+    """Time a model's forward pass and, as `timm` experiments train, its training step on random images.
 
     Raises
     ------
@@ -134,8 +135,10 @@ def probe_speed(model: str, size: int) -> Speed:
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
     net.eval()
     predicted = _milliseconds(predict, wait) / n
-    net.train()
-    return Speed(round(predicted, 3), round(_milliseconds(step, wait) / n, 3))
+    hold_still(net.train())
+    with still_norms(net, size):
+        trained = _milliseconds(step, wait) / n
+    return Speed(round(predicted, 3), round(trained, 3))
 
 
 def counts(model: str, size: int) -> tuple[float, float]:

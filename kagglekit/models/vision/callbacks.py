@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kagglekit.models.vision.runtime import import_torch
+from kagglekit.models.vision.still import hold_still
 
-__all__ = ["Accumulate", "Hook", "Mix", "Still", "Watch", "hold_still"]
+__all__ = ["Accumulate", "Hook", "Mix", "Still", "Watch"]
 
 _BEFORE_PRECISION = 6  # fastai's MixedPrecision has 10 and looks for overflow in what is about to be a step
 
@@ -36,15 +37,6 @@ class Hook:
     def __call__(self, event: str) -> None:
         if (act := getattr(self, event, None)) is not None:
             act()
-
-
-def hold_still(model: Any) -> None:
-    """Let batch normalisation use its statistics and not change them, though the model is in training mode."""
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.eval()
 
 
 class Still(Hook):

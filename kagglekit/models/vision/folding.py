@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 from kagglekit.models.vision.decoding import Size, height_width
 from kagglekit.models.vision.runtime import import_torch
 
-__all__ = ["fold_batch_norms"]
+__all__ = ["answers", "fold_batch_norms", "norms_after_convolutions"]
 
 
 def fold_batch_norms(model: Any, size: Size) -> Any:
@@ -31,24 +32,50 @@ def fold_batch_norms(model: Any, size: Size) -> Any:
         The model itself where folding changes what it computes: a child that normalises is taken to follow the
         convolution named before it, which holds for timm's families but is no rule.
     """
-    torch = import_torch()
     folded = _fold(copy.deepcopy(model))
-    probe = torch.rand(1, 3, *height_width(size), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        same = torch.allclose(folded(probe), model(probe), rtol=1e-3, atol=1e-3)
+    same = import_torch().allclose(answers(folded, size), answers(model, size), rtol=1e-3, atol=1e-3)
     return folded if same else model
 
 
-def _fold(model: Any) -> Any:
+def norms_after_convolutions(model: Any) -> Iterator[tuple[Any, str, str]]:
+    """Modules with a convolution and a batch normalisation named right after it: the module, and both names.
+
+    That the one computes on what the other gives holds for timm's families but is no rule; see `answers`.
+    """
     torch = import_torch()
+    for block in model.modules():
+        for (conv_name, conv), (norm_name, norm) in pairwise(list(block.named_children())):
+            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+                yield block, conv_name, norm_name
+
+
+def answers(model: Any, size: Size) -> Any:
+    """What the model makes of an image of noise, by which two ways to compute the same can be compared.
+
+    Of timm's models what comes before the head, since a new head may answer zero to everything.
+    """
+    torch = import_torch()
+    noise = torch.rand(1, 3, *height_width(size), generator=torch.Generator().manual_seed(0))
+    probe = noise.to(next(model.parameters()))
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        with torch.inference_mode():
+            model.eval()
+            if not hasattr(model, "forward_head"):
+                return model(probe)
+            return model.forward_head(model.forward_features(probe), pre_logits=True)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _fold(model: Any) -> Any:
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    for block in model.modules():
-        children = list(block.named_children())
-        for (conv_name, conv), (norm_name, norm) in pairwise(children):
-            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-                setattr(block, conv_name, fuse_conv_bn_eval(conv.eval(), norm.eval()))
-                setattr(block, norm_name, _after(norm))
+    for block, conv, norm in list(norms_after_convolutions(model)):
+        folded = fuse_conv_bn_eval(getattr(block, conv).eval(), getattr(block, norm).eval())
+        setattr(block, norm, _after(getattr(block, norm)))
+        setattr(block, conv, folded)
     return model
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from kagglekit.errors import ConfigError
-from kagglekit.models.vision.callbacks import hold_still
 from kagglekit.models.vision.runtime import import_torch
+from kagglekit.models.vision.still import hold_still
 
 __all__ = ["fitting_batch", "in_chunks", "try_step"]
 

@@ -14,7 +14,7 @@ from kagglekit.errors import DataError
 from kagglekit.models.vision.batches import Batches
 from kagglekit.models.vision.callbacks import Hook
 from kagglekit.models.vision.runtime import contained_import, import_torch
-from kagglekit.models.vision.training import Recipe, learner_of, rates
+from kagglekit.models.vision.training import Recipe, as_trained, learner_of, rates
 
 __all__ = ["LEAST", "Sweep", "sweep_rates"]
 
@@ -121,9 +121,10 @@ def sweep_rates(
     with fastai and PyTorch", 2020, chapter 5.
     """
     n_steps = max(n_steps, LEAST)
-    learner = learner_of(copy.deepcopy(model), batches, recipe, loss)
+    model, frame = copy.deepcopy(model), batches.lens.frame
     growing = _Grow(rates(recipe) / recipe.body_lr, n_steps, on_step)
-    learner.fit(n_steps // batches.n_steps + 1, cbs=[growing])
+    with as_trained(model, recipe, (frame.height, frame.width)):
+        learner_of(model, batches, recipe, loss).fit(n_steps // batches.n_steps + 1, cbs=[growing])
     grown, losses = growing.rates, growing.losses
     n = next((i for i, value in enumerate(losses) if not math.isfinite(value)), len(losses))
     if n < n_steps // 2:

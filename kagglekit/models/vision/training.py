@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,8 +19,9 @@ from kagglekit.models.vision.checkpoint import Checkpoint, Saved, load_optimizer
 from kagglekit.models.vision.decoding import Size, height_width
 from kagglekit.models.vision.heads import head_of
 from kagglekit.models.vision.runtime import contained_import, import_torch
+from kagglekit.models.vision.still import still_norms
 
-__all__ = ["Recipe", "Stage", "Trainer", "learner_of", "rates"]
+__all__ = ["Recipe", "Stage", "Trainer", "as_trained", "learner_of", "rates"]
 
 _BODY_GROUPS = 2
 
@@ -175,10 +177,11 @@ class Trainer:
         self._learnt = None
         if recipe.ema and self._average is None and not stage.frozen:
             self._average = WeightAverage(self.model, recipe.ema)
-        if stage.frozen:
-            learner.fit_one_cycle(stage.epochs, recipe.lr, pct_start=0.9, start_epoch=start)
-        else:
-            learner.fit_one_cycle(stage.epochs, rates(recipe), pct_start=0.3, div=10, start_epoch=start)
+        with as_trained(self.model, recipe, stage.size):
+            if stage.frozen:
+                learner.fit_one_cycle(stage.epochs, recipe.lr, pct_start=0.9, start_epoch=start)
+            else:
+                learner.fit_one_cycle(stage.epochs, rates(recipe), pct_start=0.3, div=10, start_epoch=start)
 
     def _open(self, stage: Stage) -> None:
         """A Learner at the stage's size; one is kept as long as the size is."""
@@ -281,6 +284,11 @@ class _Rescale(Hook):
         if self.state is not None:
             self.learn.scaler.load_state_dict(self.state)
             self.state = None
+
+
+def as_trained(model: Any, recipe: Recipe, size: Size) -> AbstractContextManager[None]:
+    """A block in which the model computes faster what the recipe trains, see `still.still_norms`."""
+    return nullcontext() if recipe.train_bn else still_norms(model, size)
 
 
 def rates(recipe: Recipe) -> np.ndarray:
