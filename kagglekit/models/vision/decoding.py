@@ -38,6 +38,9 @@ _ORIENTATION = 0x0112
 _SWAPPED = (5, 6, 7, 8)
 """EXIF orientations whose stored width is the height as seen."""
 
+_AT_ONCE = 16
+"""Items that a thread takes in hand at once where there are many: one by one they take a tenth longer."""
+
 # All that Pillow's decoders were seen to raise on damaged files, besides OSError for truncated ones.
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, struct.error, zlib.error)
 
@@ -158,11 +161,14 @@ def in_threads(
 ) -> list[Any]:
     """What an action gives for each item, in order; the task advances at each. Every thread calls `begin` first."""
     # Threads are enough: Pillow and torch let go of the interpreter while they decode and resize.
-    results = []
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1), initializer=begin) as pool:
-        for result in pool.map(action, items):
-            results.append(result)
-            task.advance()
+    n_threads = min(16, os.cpu_count() or 1)
+    step = max(1, min(_AT_ONCE, len(items) // (n_threads * _AT_ONCE)))
+    parts = [items[first : first + step] for first in range(0, len(items), step)]
+    results: list[Any] = []
+    with ThreadPoolExecutor(n_threads, initializer=begin) as pool:
+        for some in pool.map(lambda part: [action(item) for item in part], parts):
+            results += some
+            task.advance(len(some))
     return results
 
 
