@@ -28,7 +28,7 @@ FAMILIES = (
     "test_vit",
     "vit_tiny_patch16_224",
     "deit_tiny_distilled_patch16_224",
-    "test_maxvit",
+    "maxvit_rmlp_pico_rw_256",
     "test_nfnet",
     "mobilenetv3_small_050",
     "mobilenetv4_conv_small_035",
