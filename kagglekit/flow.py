@@ -41,7 +41,7 @@ from kagglekit.progress import Progress, Task
 from kagglekit.search import Record, load_record, search, searched, space_of, trials_name
 from kagglekit.store import FoldResult, Store
 from kagglekit.submit import Submitted, submit, write_csv
-from kagglekit.train import train, train_within
+from kagglekit.train import check, train, train_within
 from kagglekit.workspace import Workspace
 
 __all__ = ["Flow", "Outcome"]
@@ -189,13 +189,15 @@ class Flow:
 
         Raises
         ------
-        ConfigError
-            The pipeline file has no experiments.
+        ConfigError, DataError
+            The pipeline file has no experiments, or one of them cannot be trained; then none is.
         """
         if not self.pipeline.experiments and not names:
             raise ConfigError(f"{self.pipeline.path} has no experiments.", hint="Add a table [experiments.NAME].")
         experiments = [self._experiment(n) for n in names] if names else self.planned()
         todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
+        for experiment in todo:
+            check(self.prepared, experiment)
         forecast = self._forecast(todo)
         runs: dict[str, Run] = {}
         with self._bar(forecast, todo) as bar:

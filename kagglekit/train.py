@@ -31,10 +31,23 @@ from kagglekit.refit import write_model
 from kagglekit.scoring import calibrate, fold_scores, kept_if_better
 from kagglekit.store import Draft, FoldResult, Store
 
-__all__ = ["train", "train_within"]
+__all__ = ["check", "train", "train_within"]
 
 OnFold = Callable[[FoldResult], None]
 MayFit = Callable[[str], bool]
+
+
+def check(prepared: Prepared, experiment: Experiment) -> None:
+    """Refuse what `train` would refuse, before hours of training that came first.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `train`.
+    """
+    Job(prepared, experiment, Silent()).check()
+    if experiment.pseudo is not None:
+        check(prepared, experiment.pseudo)
 
 
 def train(

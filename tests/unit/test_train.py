@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import Remembering
 from flowers import PIPELINE, SLUG, tables, write_pipeline, write_raw
 from vision_cases import picture_table, picture_target
 
@@ -14,6 +15,7 @@ from kagglekit.console import RichProgress
 from kagglekit.contracts import Competition
 from kagglekit.dataset import Prepared
 from kagglekit.errors import ConfigError, DataError
+from kagglekit.flow import Flow
 from kagglekit.folds import make_folds
 from kagglekit.identity import fold_names, run_id
 from kagglekit.job import Job
@@ -22,6 +24,7 @@ from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
 from kagglekit.store import FoldResult, Store
 from kagglekit.train import train
+from kagglekit.workspace import Workspace
 
 
 def start(tmp_path: Path, text: str = PIPELINE, frames=None) -> tuple[Prepared, Pipeline, Store]:
@@ -463,6 +466,25 @@ def test_recipes_that_ask_for_a_column_left_out_are_refused(tmp_path):
     prepared, pipeline, store = start(tmp_path, recipes("folds", 'drop = ["code"]'), coded_frames())
     with pytest.raises(ConfigError, match="no column 'code'"):
         train(prepared, pipeline.experiment("it"), store)
+
+
+PUPIL = """
+[experiments.pupil]
+why = "test rows may help"
+based_on = "it"
+pseudo = "it"
+"""
+
+
+@pytest.mark.parametrize(("extra", "more"), [('drop = ["shade"]', PUPIL), ("", PUPIL + 'drop = ["shade"]\n')])
+def test_nothing_is_trained_or_promised_where_a_later_experiment_cannot_be(tmp_path, extra, more):
+    write_raw(tmp_path / "data" / "arena" / SLUG, *tables())
+    write_pipeline(tmp_path, changed_keys(extra, more=more))
+    flow = Flow("flowers", Workspace(tmp_path, "arena"), Remembering())
+    with pytest.raises(ConfigError, match="no column 'shade'"):
+        flow.train(["majority", "pupil"])
+    assert flow.store.ids() == []
+    assert not any("Training" in words for words in flow.progress.said)
 
 
 def changed_keys(extra: str, model: str = "extra-trees", more: str = "") -> str:
