@@ -150,6 +150,18 @@ def test_what_it_cannot_compute_stays_as_it_is(change):
         assert touched(model) == []
 
 
+def test_a_block_within_a_block_and_a_forward_of_others_stay_as_they_are():
+    model = model_of("resnet10t")
+    own = model.layer1[0].conv1.forward = model.layer1[0].conv1.forward
+    with still_norms(model, 64):
+        outer = touched(model)
+        with still_norms(model, 64):
+            assert touched(model) == outer
+        assert touched(model) == outer
+    assert touched(model) == ["layer1.0.conv1"]
+    assert model.layer1[0].conv1.forward == own
+
+
 def test_a_bias_before_the_normalisation_counts():
     torch = import_torch()
     torch.manual_seed(0)

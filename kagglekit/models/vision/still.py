@@ -65,7 +65,12 @@ def still_norms(model: Any, size: Size) -> Iterator[None]:
 def _pairs(model: Any) -> list[tuple[Any, Any]]:
     """Convolutions that this module can compute, each with the normalisation after it."""
     found = [(getattr(block, conv), getattr(block, norm)) for block, conv, norm in norms_after_convolutions(model)]
-    return [(conv, norm) for conv, norm in found if _is_plain(conv) and norm.affine and norm.track_running_stats]
+    return [pair for pair in found if _is_plain(pair[0]) and _is_fixed(pair[1]) and not any(map(_is_changed, pair))]
+
+
+def _is_changed(module: Any) -> bool:
+    """Whether somebody gave this very module a `forward`: a block around this one, or another library."""
+    return "forward" in vars(module)
 
 
 def _part(pairs: list[tuple[Any, Any]]) -> None:
@@ -79,6 +84,10 @@ def _is_plain(conv: Any) -> bool:
     if type(conv) is import_torch().nn.Conv2d:
         return conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
     return type(conv) is import_timm().layers.Conv2dSame
+
+
+def _is_fixed(norm: Any) -> bool:
+    return bool(norm.affine and norm.track_running_stats)
 
 
 def _convolve(conv: Any, norm: Any, x: Any) -> Any:
