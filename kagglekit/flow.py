@@ -195,9 +195,7 @@ class Flow:
         if not self.pipeline.experiments and not names:
             raise ConfigError(f"{self.pipeline.path} has no experiments.", hint="Add a table [experiments.NAME].")
         experiments = [self._experiment(n) for n in names] if names else self.planned()
-        todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
-        for experiment in todo:
-            check(self.prepared, experiment)
+        todo = self._todo(experiments)
         forecast = self._forecast(todo)
         runs: dict[str, Run] = {}
         with self._bar(forecast, todo) as bar:
@@ -229,10 +227,16 @@ class Flow:
         -------
         dict of str to Run
             Those that have all their folds now.
+
+        Raises
+        ------
+        ConfigError, DataError
+            One of them cannot be trained; then none is.
         """
+        experiments = [self._experiment(name) for name in names]
+        self._todo(experiments)
         runs: dict[str, Run] = {}
-        for name in names:
-            experiment = self._experiment(name)
+        for experiment in experiments:
             watch = _Timed(
                 pace, experiment, len(self.prepared.train), self.store.folds(run_id(self.prepared, experiment))
             )
@@ -246,7 +250,7 @@ class Flow:
                 devices=devices,
             )
             if run is not None:
-                runs[name] = run
+                runs[experiment.name] = run
             self.progress.say(watch.words(fold_names(self.prepared, experiment)))
         return runs
 
@@ -592,6 +596,13 @@ class Flow:
         worth.append((f"kagglekit board {self.comp}", "every run beside what it changed, and whether that helped"))
         worth.append((f"kagglekit submit {self.comp} --dry-run", "the file and the table, sending nothing"))
         return worth[:2]
+
+    def _todo(self, experiments: Sequence[Experiment]) -> list[Experiment]:
+        """Those that have no run yet; one that cannot be trained is refused before hours of the others."""
+        todo = [e for e in experiments if not self.store.has(run_id(self.prepared, e))]
+        for experiment in todo:
+            check(self.prepared, experiment)
+        return todo
 
     def _forecast(self, todo: Sequence[Experiment]) -> Forecast:
         n_rows, n_targets = len(self.prepared.train), len(self.prepared.competition.target_columns)

@@ -19,6 +19,7 @@ from kagglekit.flow import Flow
 from kagglekit.folds import make_folds
 from kagglekit.identity import fold_names, run_id
 from kagglekit.job import Job
+from kagglekit.kernels.session import Pace
 from kagglekit.models import boost, registry
 from kagglekit.prepare import prepare
 from kagglekit.progress import Silent
@@ -483,6 +484,8 @@ def test_nothing_is_trained_or_promised_where_a_later_experiment_cannot_be(tmp_p
     flow = Flow("flowers", Workspace(tmp_path, "arena"), Remembering())
     with pytest.raises(ConfigError, match="no column 'shade'"):
         flow.train(["majority", "pupil"])
+    with pytest.raises(ConfigError, match="no column 'shade'"):
+        flow.train_within(Pace(), ["majority", "pupil"])
     assert flow.store.ids() == []
     assert not any("Training" in words for words in flow.progress.said)
 
