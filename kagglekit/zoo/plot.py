@@ -44,6 +44,7 @@ def drawing(found: Sequence[Entry]) -> Figure:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
     except ImportError as error:
         raise MissingExtra("A plot", error.name or "matplotlib", "report") from error
     points = [(cost, entry) for cost, entry in zip(costs(found), found, strict=True) if cost == cost]
@@ -58,7 +59,9 @@ def drawing(found: Sequence[Entry]) -> Figure:
         axes.scatter(where, height, label=family, s=26, color="0.8" if family == _OTHERS else None, zorder=2)
     best = sorted((c, e.result.top1, e.result.model.partition(".")[0]) for c, e in points if e.best)
     axes.plot([c for c, _, _ in best], [t for _, t, _ in best], color="0.4", linewidth=0.8, zorder=1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # its own writes 3 x 10^1
     axes.margins(x=0.16, y=0.08)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, loc="lower right", frameon=False)

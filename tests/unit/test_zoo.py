@@ -158,6 +158,16 @@ def test_the_plot_is_a_picture(tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
+@pytest.mark.parametrize("found", [[A, B], [B, C]])  # over a decade, and within one
+def test_costs_in_the_plot_are_plain_numbers(found):
+    figure = drawing(entries(found, {}))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    written = [label.get_text() for label in axes.get_xticklabels(which="both") if label.get_text()]
+    assert len(written) >= 2
+    assert all(float(text) > 0 for text in written)
+
+
 def test_names_in_the_plot_cross_neither_the_frame_nor_each_other():
     (axes,) = drawing(entries([A, B, C, D], {})).axes
     assert {text.get_text() for text in axes.texts} == {"small", "large"}
